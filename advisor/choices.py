@@ -1,0 +1,206 @@
+"""The values that rules give to slots. `rules/slots.yaml` names one of these as each slot's type.
+
+A rule writes plain YAML in `then`; it is validated against the slot's type when the rule is loaded, numbers strictly.
+A value's `key` is the fact that later stages see as `decision.<slot>`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+
+from advisor.recipe import AdaptationMethod, LoraSettings, Precision, ScheduleName
+
+Number = StrictInt | StrictFloat
+Positive = Annotated[Number, Field(gt=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+
+
+class Choice(BaseModel):
+    """A slot's value, as rules write it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @property
+    def key(self) -> str | bool | int | float | None:
+        """What later stages see of this choice, or None where they see nothing."""
+        return getattr(self, "name", None)
+
+
+class Applicability(Choice):
+    """Whether deep learning is the tool, and what to use where it is not."""
+
+    name: Literal["design", "use_instead", "not_covered"]
+    reason: str
+    instead: list[str] = Field(default_factory=list)
+
+
+class Adaptation(Choice):
+    """How much of a pretrained model is trained, or `scratch`."""
+
+    name: AdaptationMethod
+    lora: LoraSettings | None = None
+
+
+class Capacity(Choice):
+    """Which tiers of the catalogue to consider, best first, and how large a model may be."""
+
+    name: Literal["edge", "default", "best"]
+    tiers: list[Literal["edge", "default", "best"]]
+    max_parameters_millions: Positive | None = None
+
+
+class Text(Choice):
+    """Prose for a field of the Output. `{placeholders}` are fact names."""
+
+    text: str
+
+
+class Technique(Choice):
+    """One augmentation or regularizer: `text` is what the report says, `name` and `value` are what a program reads."""
+
+    name: str
+    value: Number | None = None
+    text: str
+
+
+class Loss(Choice):
+    name: str
+    label_smoothing: Fraction = 0.0
+    text: str
+
+
+class Metric(Choice):
+    name: str
+    text: str
+
+
+class Split(Choice):
+    name: Literal["stratified", "random", "grouped", "time", "official"]
+    text: str
+
+
+class Input(Choice):
+    """The size of one sample as trained."""
+
+    image_size: StrictInt | None = None
+    sequence_length: StrictInt | None = None
+    context: StrictInt | None = None
+
+
+class Batch(Choice):
+    """Samples an optimizer step, and at most this many of them a device at once."""
+
+    effective: StrictInt = Field(gt=0)
+    per_device: StrictInt | None = Field(None, gt=0)
+    text: str
+
+
+class LearningRate(BaseModel):
+    """A learning rate, the effective batch it belongs to, and how it follows another batch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: Positive
+    at_batch: StrictInt = Field(gt=0)
+    scaling: Literal["none", "sqrt", "linear"] = "none"
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["head", "backbone", "norm_and_bias", "layer_decay"]
+    learning_rate_scale: Positive = 1.0
+    weight_decay: Annotated[Number, Field(ge=0)] | None = None
+
+
+class Optimizer(Choice):
+    name: Literal["none", "sgd", "adam", "adamw", "adamw_8bit", "paged_adamw_8bit", "rmsprop", "lamb", "adafactor", "lion", "adagrad", "radam"]
+    learning_rate: LearningRate | None = None
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.0
+    momentum: Fraction | None = None
+    betas: tuple[Fraction, Fraction] | None = None
+    groups: list[Group] = Field(default_factory=list)
+
+
+class Schedule(Choice):
+    name: ScheduleName
+    warmup_steps: StrictInt | None = None
+    warmup_epochs: Number | None = None
+    warmup_fraction: Fraction | None = None
+
+
+class Length(Choice):
+    """How long to train: passes over the data, or optimizer steps; with a patience where training may stop early."""
+
+    epochs: Positive | None = None
+    steps: StrictInt | None = None
+    patience: StrictInt | None = None
+
+
+class PrecisionChoice(Choice):
+    name: Precision
+
+
+class Clipping(Choice):
+    norm: Positive
+
+
+class Ema(Choice):
+    decay: Fraction
+
+
+class Checkpointing(Choice):
+    enabled: StrictBool
+
+    @property
+    def key(self) -> bool:
+        return self.enabled
+
+
+class Issue(Choice):
+    """A way in which this design's training may go wrong."""
+
+    name: str
+    diagnosis: str
+    solution: list[str]
+
+
+class Quantization(Choice):
+    name: Literal["none", "bf16", "fp16", "int8-dynamic", "int8-static", "int8-weight-only", "int4-weight-only", "nf4"]
+    text: str
+
+
+class Export(Choice):
+    formats: list[str]
+    batching: str | None = None
+    caching: str | None = None
+
+
+class Distributed(Choice):
+    name: Literal["none", "ddp", "fsdp", "zero1", "zero2", "zero3"]
+    text: str
+    configuration: str
+
+
+class BaselineChoice(Choice):
+    """The simplest thing that works, to beat or to use."""
+
+    name: str
+    text: str
+
+
+class NoticeChoice(Choice):
+    """A warning for the reader."""
+
+    name: Literal["bias", "misuse", "licence", "data", "privacy", "advice"]
+    text: str
+
+
+class Expectation(Choice):
+    """An accuracy that was published for such a setting, never a promise."""
+
+    text: str
+    low: Number | None = None
+    high: Number | None = None

@@ -1,0 +1,299 @@
+"""The report: the documented Output, field by field, and beside it the part that programs read.
+
+The documented sections are there if and only if `status` is `designed`, but for `debugging_guidance`, which is there
+whenever training issues are stated.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from advisor.recipe import Recipe
+from advisor.wire import Basis, Quantity, Wire
+
+SCHEMA_VERSION = "1"
+
+
+class Status(StrEnum):
+    """What the report is: a design, or one of three honest answers that are none."""
+
+    DESIGNED = "designed"
+    NEEDS_INPUT = "needs_input"
+    NOT_APPLICABLE = "not_applicable"
+    INFEASIBLE = "infeasible"
+
+
+# --- the documented Output -------------------------------------------------------------------------------------------
+
+
+class PretrainedModel(Wire):
+    name: str
+    source: str
+    adaptation: str
+
+
+class ModelDesign(Wire):
+    architecture: str
+    rationale: str
+    pretrained_model: PretrainedModel | None = None
+    tradeoff: str
+    code_framework: str | None = None
+
+
+class DataProcessing(Wire):
+    normalization: str
+    augmentation: list[str] | None = None
+    sampling_strategy: str | None = None
+    batch_size: str
+
+
+class OptimizerAdvice(Wire):
+    type: str
+    learning_rate: str
+    scheduler: str | None = None
+    weight_decay: str | None = None
+
+
+class TrainingTechniques(Wire):
+    gradient_clipping: str | None = None
+    mixed_precision: bool | None = None
+    gradient_accumulation: int | None = None
+    ema: bool | None = None
+
+
+class TrainingStrategy(Wire):
+    data_processing: DataProcessing
+    optimizer: OptimizerAdvice
+    training_techniques: TrainingTechniques
+    regularization: list[str] | None = None
+
+
+class CommonIssue(Wire):
+    issue: str
+    diagnosis: str
+    solution: list[str] = Field(description="in the order to try them")
+
+
+class DebuggingGuidance(Wire):
+    visualization: list[str]
+    checkpoints: list[str]
+    common_issues: list[CommonIssue]
+
+
+class ModelCompression(Wire):
+    pruning: str | None = None
+    quantization: str | None = None
+    distillation: str | None = None
+
+
+class InferenceOptimization(Wire):
+    format: list[str]
+    batching: str | None = None
+    caching: str | None = None
+
+
+class DistributedTraining(Wire):
+    strategy: str
+    configuration: str
+
+
+class EngineeringPractice(Wire):
+    model_compression: ModelCompression | None = None
+    inference_optimization: InferenceOptimization | None = None
+    distributed_training: DistributedTraining | None = None
+
+
+class ExpectedPerformance(Wire):
+    accuracy: str | None = None
+    training_time: str | None = None
+    inference_latency: str | None = None
+
+
+# --- the part that programs read -------------------------------------------------------------------------------------
+
+
+class Source(Wire):
+    """Where a piece of knowledge was read: a paper, a page, a file; what it says, and when it was checked."""
+
+    ref: str
+    claim: str | None = None
+    checked: str | None = None
+
+
+class MatchedFact(Wire):
+    """A fact that a rule matched, and how the fact came to be known."""
+
+    fact: str
+    value: Any
+    origin: str
+
+
+class Decision(Wire):
+    """A decided value with its justification. `path` says where in `recipe` or the Output it shows."""
+
+    slot: str
+    value: Any
+    rule_id: str
+    title: str
+    why: str
+    basis: Basis = Basis.RULED
+    confidence: str
+    facts: list[MatchedFact] = Field(default_factory=list)
+    sources: list[Source] = Field(default_factory=list)
+    overrode: list[str] = Field(default_factory=list)
+    path: str | None = None
+
+
+class Clarification(Wire):
+    """A question whose answer the design hangs on. Answer it with `--set facts.NAME=VALUE`."""
+
+    fact: str
+    question: str
+    why: str
+    decisions: list[str] = Field(default_factory=list, description="the slots that it would change")
+    examples: list[str] = Field(default_factory=list)
+    critical: bool = False
+
+
+class Edit(Wire):
+    """A change that repair made to a design, with the figure it was made for, before and after."""
+
+    slot: str
+    before: Any = None
+    after: Any = None
+    reason: str
+    figure: str
+    value_before: float
+    value_after: float
+    limit: float
+    unit: str
+
+
+class CandidateModel(Wire):
+    id: str
+    library: str
+    architecture_family: str
+    license: str
+
+
+class Candidate(Wire):
+    """One of the two or three compared: its figures, what became of it, and why."""
+
+    model: CandidateModel
+    verdict: str = Field(description="chosen, runner-up or rejected")
+    reason: str
+    figures: dict[str, Quantity] = Field(default_factory=dict)
+    repairs: list[Edit] = Field(default_factory=list)
+
+
+class Check(Wire):
+    """One piece of verification. `skipped` always says why in `detail`; nothing skipped counts as passed."""
+
+    name: str
+    status: str = Field(description="passed, failed, repaired or skipped")
+    value: float | None = None
+    limit: float | None = None
+    unit: str | None = None
+    method: str | None = None
+    device: str | None = None
+    detail: str | None = None
+    figures: dict[str, Quantity] = Field(default_factory=dict)
+
+
+class Sensitivity(Wire):
+    """The nearest threshold of a fact, and the decision that flips there."""
+
+    fact: str
+    value: Any
+    threshold: Any
+    slot: str
+    before: Any
+    after: Any
+    rule_id: str
+
+
+class RelaxationChange(Wire):
+    fact: str
+    limit: Any
+    needed: Any
+    unit: str | None = None
+
+
+class Relaxation(Wire):
+    """A smallest set of changes that makes an infeasible request feasible, and the model that then serves it."""
+
+    changes: list[RelaxationChange]
+    candidate: str | None = None
+    verified: bool = False
+    text: str
+
+
+class Assumption(Wire):
+    fact: str
+    value: Any
+    why: str
+
+
+class Notice(Wire):
+    """Something the reader must know: text nobody understood, a licence, a bias, a misuse."""
+
+    kind: str
+    text: str
+    source: Source | None = None
+
+
+class Baseline(Wire):
+    """What to beat, or to use instead: the simplest thing that works."""
+
+    name: str
+    why: str
+    sources: list[Source] = Field(default_factory=list)
+
+
+class WorkflowStep(Wire):
+    step: int
+    name: str
+    status: str = Field(description="done, partly, pending or not needed")
+    evidence: str
+
+
+class Provenance(Wire):
+    advisor: str
+    rules: str = Field(description="hash of the rules, slots and facts that decided")
+    catalogue: str = Field(description="the newest date in the catalogue")
+    versions: dict[str, str] = Field(default_factory=dict)
+    device: str | None = None
+    seed: int = 0
+    created: str | None = None
+    seconds: dict[str, float] = Field(default_factory=dict)
+
+
+class Report(Wire):
+    """The answer to a request."""
+
+    schema_version: str = SCHEMA_VERSION
+    status: Status
+    headline: str
+
+    model_design: ModelDesign | None = None
+    training_strategy: TrainingStrategy | None = None
+    debugging_guidance: DebuggingGuidance | None = None
+    engineering_practice: EngineeringPractice | None = None
+    expected_performance: ExpectedPerformance | None = None
+
+    recipe: Recipe | None = None
+    candidates: list[Candidate] = Field(default_factory=list)
+    baselines: list[Baseline] = Field(default_factory=list)
+    clarifications: list[Clarification] = Field(default_factory=list)
+    verification: list[Check] = Field(default_factory=list)
+    decisions: list[Decision] = Field(default_factory=list)
+    sensitivity: list[Sensitivity] = Field(default_factory=list)
+    relaxations: list[Relaxation] = Field(default_factory=list)
+    assumptions: list[Assumption] = Field(default_factory=list)
+    warnings: list[Notice] = Field(default_factory=list)
+    workflow: list[WorkflowStep] = Field(default_factory=list)
+    facts: list[MatchedFact] = Field(default_factory=list)
+    provenance: Provenance

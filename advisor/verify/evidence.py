@@ -1,0 +1,105 @@
+"""What goes into a check and what comes out: plain data, so that checks can run in another process."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from advisor.recipe import Recipe
+from advisor.wire import Quantity, Wire
+
+
+class Build(Wire):
+    """How to make the real model without weights.
+
+    `factory` names the class or function within `library` (`timm.create_model` takes `name`); `config` is what the class
+    or its configuration takes. `head` is how it is given the task's outputs.
+    """
+
+    library: Literal["timm", "transformers", "torch", "tabular"]
+    factory: str
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class Target(Wire):
+    """The device that the design is for: what the memory model needs to know about it. Memory in GiB."""
+
+    kind: Literal["cpu", "gpu", "multi_gpu", "tpu", "apple", "edge"]
+    name: str | None = None
+    memory_gib: float | None = None
+    compute_capability: str | None = None
+
+
+class Job(Wire):
+    """One check of one design."""
+
+    check: Literal["static", "smoke"]
+    task: str = Field(description="task.kind")
+    build: Build
+    recipe: Recipe
+    target: Target
+    seed: int = 0
+    time_limit_s: float = 60.0
+    memory_limit_gib: float | None = None
+    cross_check: bool = Field(False, description="also count FLOPs with fvcore on real tensors")
+
+
+class Memory(Wire):
+    """Predicted peak memory in bytes: the total with its interval, by category, and the moment of the peak."""
+
+    total: int
+    low: int
+    high: int
+    categories: dict[str, int]
+    peak_at: str
+    method: str
+    notes: list[str] = Field(default_factory=list)
+
+
+class StaticEvidence(Wire):
+    """What was found out without training. `flops_forward` is for one sample; 1 multiply-add = 2 FLOPs."""
+
+    parameters: int
+    trainable_parameters: int
+    buffers: int
+    flops_forward: int
+    flops_uncounted: list[str] = Field(default_factory=list)
+    flops_cross_check: int | None = None
+    flops_cross_check_detail: str | None = None
+    training_memory: Memory | None = None
+    inference_memory: Memory | None = None
+    file_bytes: dict[str, int] = Field(default_factory=dict, description="by format: fp32, fp16, int8, int4")
+    seconds: float = 0.0
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class SmokeCheck(Wire):
+    """One assertion of the smoke-train: finite, overfits, every_trainable_moves, no_frozen_moves, optimizer_covers …"""
+
+    name: str
+    status: Literal["passed", "failed", "skipped"]
+    detail: str
+
+
+class SmokeEvidence(Wire):
+    """What a short training run on real hardware showed."""
+
+    device: str
+    reduced: list[str] = Field(default_factory=list, description="what was cut to fit this machine; empty: the model as designed")
+    deviations: list[str] = Field(default_factory=list, description="where the run differs from the recipe, such as fp32 for bf16")
+    checks: list[SmokeCheck]
+    losses: list[float] = Field(default_factory=list)
+    batch: int = 0
+    step_seconds: float | None = None
+    peak_bytes: int | None = None
+    latency_ms: dict[str, Quantity] = Field(default_factory=dict, description="batch-1 inference here, by what was measured")
+    seconds: float = 0.0
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Refusal(Wire):
+    """A check that gave no evidence: `failed` is the design's fault, `skipped` a fact about this machine."""
+
+    status: Literal["failed", "skipped"]
+    reason: str
