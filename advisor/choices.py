@@ -82,11 +82,13 @@ class Split(Choice):
 
 
 class Input(Choice):
-    """The size of one sample as trained."""
+    """The size of one sample as trained. `context`, `horizon` and `features` hold where the request states none."""
 
     image_size: StrictInt | None = None
     sequence_length: StrictInt | None = None
     context: StrictInt | None = None
+    horizon: StrictInt | None = None
+    features: StrictInt | None = None
 
 
 class Batch(Choice):

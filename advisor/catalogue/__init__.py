@@ -1,0 +1,55 @@
+"""Figures about models, devices and public datasets, read from `catalogue/*.yaml` when they are first asked for."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry
+from advisor.catalogue.loading import checked_dates, load_entries
+from advisor.resources import data_folder
+
+__all__ = ["datasets", "devices", "load_datasets", "load_devices", "load_models", "models", "newest_date"]
+
+
+def load_models(folder: Path) -> dict[str, ModelEntry]:
+    """The models in `folder/models/*.yaml`, by id. Raises KnowledgeError with every fault and its place."""
+    return load_entries(sorted((folder / "models").glob("*.yaml")), ModelEntry)
+
+
+def load_devices(folder: Path) -> dict[str, DeviceEntry]:
+    """The devices in `folder/devices.yaml`, by id. Raises KnowledgeError with every fault and its place."""
+    return load_entries([folder / "devices.yaml"], DeviceEntry)
+
+
+def load_datasets(folder: Path) -> dict[str, DatasetEntry]:
+    """The datasets in `folder/datasets.yaml`, by id. Raises KnowledgeError with every fault and its place."""
+    return load_entries([folder / "datasets.yaml"], DatasetEntry)
+
+
+@cache
+def models() -> Mapping[str, ModelEntry]:
+    """Every model of the catalogue, by id."""
+    return MappingProxyType(load_models(data_folder("catalogue")))
+
+
+@cache
+def devices() -> Mapping[str, DeviceEntry]:
+    """Every device of the catalogue, by id."""
+    return MappingProxyType(load_devices(data_folder("catalogue")))
+
+
+@cache
+def datasets() -> Mapping[str, DatasetEntry]:
+    """Every public dataset of the catalogue, by id."""
+    return MappingProxyType(load_datasets(data_folder("catalogue")))
+
+
+@cache
+def newest_date() -> datetime.date:
+    """The day on which the catalogue's youngest figure was read."""
+    entries = (*models().values(), *devices().values(), *datasets().values())
+    return max(date for entry in entries for date in checked_dates(entry))

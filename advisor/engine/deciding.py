@@ -1,0 +1,146 @@
+"""Deciding slots: three-valued evaluation, then who wins, with the whole justification kept.
+
+Only rules that are *true* compete. In a `unique` slot rule B beats rule A if B names A in `overrides`; else if B's region
+is properly inside A's (the special case beats the general); else if B constrains the earlier fact in the slot's
+`specificity`. An *unknown* rule that would beat the winner is kept: its unknown facts are what to ask about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from advisor.choices import Choice
+from advisor.engine.facts import Fact, Facts, Origin
+from advisor.engine.region import contains
+from advisor.engine.rules import Rule, RuleSet, Slot
+from advisor.errors import Fault, KnowledgeError
+
+DEFAULT_ID = "DEFAULT"
+EDIT_ID = "EDIT"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A value for a slot and where it came from: a rule, the slot's default, or an edit (then `rule` is None)."""
+
+    slot: Slot
+    choice: Choice
+    rule: Rule | None
+    overrode: tuple[Rule, ...] = ()
+    reason: str = ""
+
+    @property
+    def rule_id(self) -> str:
+        return self.rule.id if self.rule else EDIT_ID if self.reason else DEFAULT_ID
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one slot. `open_rules` are undecided for want of facts and would change the outcome if true."""
+
+    slot: Slot
+    decided: tuple[Decided, ...]
+    open_rules: tuple[Rule, ...] = ()
+
+    @property
+    def choice(self) -> Choice | None:
+        return self.decided[0].choice if self.decided else None
+
+
+Outcomes = Mapping[str, Outcome]
+
+
+def decide(rules: RuleSet, slots: Iterable[Slot], facts: Facts, assigned: Mapping[str, Decided] | None = None) -> tuple[dict[str, Outcome], Facts]:
+    """Fill `slots` in order; each decided slot with a key becomes a fact for the later ones.
+
+    Returns the outcomes and the facts with the decisions among them. `assigned` slots take the given value.
+    """
+    known = dict(facts)
+    outcomes: dict[str, Outcome] = {}
+    for slot in slots:
+        given = (assigned or {}).get(slot.name)
+        outcome = Outcome(slot, (given,)) if given is not None else _fill(slot, rules.rules[slot.name], known)
+        outcomes[slot.name] = outcome
+        key = outcome.choice.key if outcome.choice is not None else None
+        if slot.fact is not None and key is not None:
+            known[slot.fact] = Fact(key, Origin.DECIDED, outcome.decided[0].rule_id)
+    return outcomes, known
+
+
+def _fill(slot: Slot, rules: tuple[Rule, ...], facts: Facts) -> Outcome:
+    true: list[Rule] = []
+    unknown: list[Rule] = []
+    for rule in rules:
+        truth = rule.truth(facts)
+        if truth:
+            true.append(rule)
+        elif truth is None:
+            unknown.append(rule)
+    if slot.hit == "collect":
+        return _collected(slot, true, unknown)
+    if not true:
+        default = () if slot.default is None else (Decided(slot, slot.default, None),)
+        return Outcome(slot, default, tuple(unknown))
+    winner = _winner(slot, true)
+    losers = tuple(rule for rule in true if rule is not winner)
+    rivals = tuple(rule for rule in unknown if beats(rule, winner) and rule.choice != winner.choice)
+    return Outcome(slot, (Decided(slot, winner.choice, winner, losers),), rivals)
+
+
+def _collected(slot: Slot, true: list[Rule], unknown: list[Rule]) -> Outcome:
+    """Every true rule that no other true one overrides, in the order of their ids; one value a name."""
+    kept = [rule for rule in true if not any(rule.id in other.overrides for other in true)]
+    decided: dict[str, Decided] = {}
+    for rule in kept:
+        name = str(rule.choice.key or rule.id)
+        earlier = decided.get(name)
+        if earlier is None or (earlier.rule is not None and beats(rule, earlier.rule)):
+            decided[name] = Decided(slot, rule.choice, rule, tuple(other for other in true if other.id in rule.overrides))
+    return Outcome(slot, tuple(decided.values()), tuple(unknown))
+
+
+def _winner(slot: Slot, true: list[Rule]) -> Rule:
+    if len(true) == 1:
+        return true[0]
+    if slot.hit in ("min", "max"):
+        return (min if slot.hit == "min" else max)(true, key=lambda rule: (rule.choice.key, rule.id))
+    unbeaten = [rule for rule in true if not any(beats(other, rule) for other in true if other is not rule)]
+    if len(unbeaten) == 1:
+        return unbeaten[0]
+    if slot.hit == "any" and len({rule.choice.model_dump_json() for rule in unbeaten}) == 1:
+        return unbeaten[0]
+    contenders = unbeaten or true
+    message = f"the slot {slot.name} has no winner: {' and '.join(rule.id for rule in contenders)} both hold; let one override the other"
+    raise KnowledgeError([Fault(contenders[0].place, message)])
+
+
+@lru_cache(maxsize=65_536)
+def beats(challenger: Rule, champion: Rule) -> bool:
+    """Whether `challenger` wins where both hold. Rules are compared by identity, so the answer is remembered."""
+    if champion.id in challenger.overrides:
+        return True
+    if challenger.id in champion.overrides:
+        return False
+    inner, outer = challenger.region, champion.region
+    if inner is not None and outer is not None:
+        inside, outside = contains(outer, inner), contains(inner, outer)
+        if inside is not outside:
+            return inside
+    return _more_specific(challenger, champion)
+
+
+def _more_specific(challenger: Rule, champion: Rule) -> bool:
+    for fact in challenger.specificity:
+        if (fact in challenger.facts) is not (fact in champion.facts):
+            return fact in challenger.facts
+    return False
+
+
+def undecided(outcomes: Outcomes, facts: Facts) -> Iterator[tuple[str, Slot, Rule]]:
+    """Each unknown fact with the slot that hangs on it and the rule that would change it."""
+    for outcome in outcomes.values():
+        for rule in outcome.open_rules:
+            for fact in sorted(rule.unknown(facts)):
+                yield fact, outcome.slot, rule

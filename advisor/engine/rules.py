@@ -1,0 +1,222 @@
+"""Rules and slots as they are written, and compiled: a condition is a region, a value is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from advisor.choices import Choice
+from advisor.engine.facts import Facts
+from advisor.engine.region import Box, Domain, meet, subtract_all
+from advisor.errors import Place
+from advisor.report import Source
+
+OPERATORS = ("eq", "in", "lt", "le", "gt", "ge")
+Operator = Literal["eq", "in", "lt", "le", "gt", "ge"]
+HitPolicy = Literal["unique", "collect", "any", "min", "max"]
+
+RULE_ID = r"^[A-Z]{2,5}[0-9]{3}$"
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RuleExample(Strict):
+    """Facts that a rule is tried on, and what it must say of them."""
+
+    expect: Literal["match", "no-match", "unknown"]
+    facts: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    name: str | None = None
+
+
+class RuleText(Strict):
+    """A rule as it is written."""
+
+    id: str = Field(pattern=RULE_ID)
+    title: str = Field(min_length=1)
+    when: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    any: list[dict[str, dict[str, Any]]] = Field(default_factory=list)
+    unless: list[dict[str, dict[str, Any]]] = Field(default_factory=list)
+    overrides: list[str] = Field(default_factory=list)
+    then: dict[str, Any]
+    why: str = Field(min_length=1)
+    confidence: Literal["high", "medium", "low"]
+    basis: Literal["published", "judgement"] = "published"
+    sources: list[Source] = Field(default_factory=list)
+    examples: list[RuleExample] = Field(default_factory=list)
+    status: Literal["stable", "deprecated"] = "stable"
+    superseded_by: str | None = None
+
+
+class RuleFile(Strict):
+    slot: str
+    rules: list[dict[str, Any]]
+    forbid: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class StageText(Strict):
+    name: str
+    per: Literal["request", "candidate"]
+
+
+class SlotText(Strict):
+    """A slot as it is declared: `presence` says what an empty one means."""
+
+    stage: str
+    type: str
+    hit: HitPolicy
+    presence: Literal["required", "optional"] = "optional"
+    default: dict[str, Any] | None = None
+    path: str | None = None
+    specificity: list[str] = Field(default_factory=list)
+    about: str | None = None
+
+
+class SlotFile(Strict):
+    stages: list[StageText]
+    slots: dict[str, SlotText]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A decision to be made."""
+
+    name: str
+    stage: str
+    per: Literal["request", "candidate"]
+    choice: type[Choice]
+    hit: HitPolicy
+    presence: Literal["required", "optional"]
+    default: Choice | None
+    path: str | None
+    specificity: tuple[str, ...]
+    place: Place
+
+    @property
+    def fact(self) -> str | None:
+        """The fact that later stages see, for slots whose choice has a key."""
+        return f"decision.{self.name}" if self.hit != "collect" else None
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A compiled rule. Its region is (`when` and one of `any`) minus `unless`."""
+
+    id: str
+    slot: str
+    title: str
+    when: Box
+    any: tuple[Box, ...]
+    unless: tuple[Box, ...]
+    overrides: frozenset[str]
+    choice: Choice
+    why: str
+    confidence: Literal["high", "medium", "low"]
+    basis: Literal["published", "judgement"]
+    sources: tuple[Source, ...]
+    examples: tuple[RuleExample, ...]
+    place: Place
+    pack: str
+    specificity: tuple[str, ...] = ()
+    deprecated: bool = False
+    written: RuleText | None = field(default=None, repr=False)
+
+    @cached_property
+    def facts(self) -> frozenset[str]:
+        """Every fact that the condition names."""
+        return frozenset(fact for box in (self.when, *self.any, *self.unless) for fact in box)
+
+    @cached_property
+    def leaves(self) -> tuple[tuple[str, Domain], ...]:
+        """Every single-fact constraint, in the order written."""
+        return tuple((fact, domain) for box in (self.when, *self.any, *self.unless) for fact, domain in box.items())
+
+    @cached_property
+    def region(self) -> tuple[Box, ...] | None:
+        """The condition as a union of boxes, or None where that union is too large to write down."""
+        alternatives = [meet(self.when, box) for box in self.any] if self.any else [dict(self.when)]
+        left = subtract_all([box for box in alternatives if box is not None], self.unless)
+        return None if left is None else tuple(left)
+
+    def truth(self, facts: Facts) -> bool | None:
+        """Kleene's three values: whether the condition holds, or None where unknown facts decide."""
+        holds = box_truth(self.when, facts)
+        if holds is False:
+            return False
+        if self.any:
+            holds = _both(holds, _either(box_truth(box, facts) for box in self.any))
+            if holds is False:
+                return False
+        if self.unless:
+            barred = _either(box_truth(box, facts) for box in self.unless)
+            holds = _both(holds, None if barred is None else not barred)
+        return holds
+
+    def unknown(self, facts: Facts) -> frozenset[str]:
+        """The unknown facts on which an undecided condition hangs."""
+        open_boxes = [box for box in (self.when, *self.any, *self.unless) if box_truth(box, facts) is None]
+        return frozenset(fact for box in open_boxes for fact in box if fact not in facts)
+
+
+def box_truth(box: Box, facts: Facts) -> bool | None:
+    """Whether every constraint holds; None where none fails and one is unknown."""
+    truth: bool | None = True
+    for name, domain in box.items():
+        fact = facts.get(name)
+        if fact is None:
+            truth = None
+        elif not domain.holds(fact.value):
+            return False
+    return truth
+
+
+def _both(left: bool | None, right: bool | None) -> bool | None:
+    if left is False or right is False:
+        return False
+    return None if left is None or right is None else True
+
+
+def _either(truths: Iterator[bool | None]) -> bool | None:
+    seen: bool | None = False
+    for truth in truths:
+        if truth:
+            return True
+        if truth is None:
+            seen = None
+    return seen
+
+
+@dataclass(frozen=True)
+class Forbidding:
+    """A box over `candidate.*` (or `model.*`) facts that a pack forbids, and why."""
+
+    id: str
+    box: Box
+    why: str
+    place: Place
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """All that decides: slots in the order of their stages, the rules of each, and what is forbidden."""
+
+    slots: tuple[Slot, ...]
+    rules: Mapping[str, tuple[Rule, ...]]
+    forbids: tuple[Forbidding, ...]
+    digest: str
+
+    @cached_property
+    def by_id(self) -> dict[str, Rule]:
+        return {rule.id: rule for rules in self.rules.values() for rule in rules}
+
+    @cached_property
+    def slot(self) -> dict[str, Slot]:
+        return {slot.name: slot for slot in self.slots}
+
+    def per(self, kind: Literal["request", "candidate"]) -> tuple[Slot, ...]:
+        return tuple(slot for slot in self.slots if slot.per == kind)

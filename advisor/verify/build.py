@@ -1,0 +1,131 @@
+"""From a description to the real model: the library's own class, with random weights or on `meta` with none at all.
+
+Nothing is downloaded and no remote code runs. What becomes of the model for training stands in `adapt` and `optimize`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from advisor.errors import CheckError, did_you_mean
+from advisor.verify.adapt import apply_adaptation, set_training_mode
+from advisor.verify.evidence import Build, Job
+from advisor.verify.optimize import make_optimizer, optimizer_deviation, parameter_groups
+from advisor.verify.plain import FACTORIES, FORECASTERS
+
+__all__ = ["apply_adaptation", "build_model", "make_optimizer", "optimizer_deviation", "parameter_groups", "set_training_mode"]
+
+_REGRESSION_TASKS = ("tabular_regression", "image_regression", "text_regression")
+
+
+def build_model(job: Job, device: str) -> nn.Module:
+    """The job's model as its library makes it, in fp32, random weights, in evaluation mode.
+
+    `device` is `meta` (shapes only, nothing allocated), `cpu` or `cuda`. The task's outputs and the sample's size come
+    from the recipe. Raises CheckError, naming what is wrong, where the library does not know the model or its settings.
+    """
+    make = {"timm": _build_timm, "transformers": _build_transformers, "torch": _build_plain, "tabular": _build_tabicl}[job.build.library]
+    try:
+        with torch.device(device):
+            model = make(job)
+    except NotImplementedError:  # a constructor that reads its own weights, which meta tensors do not have
+        model = make(job).to(device)
+    return model.eval()
+
+
+def _build_timm(job: Job) -> nn.Module:
+    import timm
+
+    settings = dict(job.build.config)
+    name = settings.pop("name", "")
+    if not timm.is_model(name):
+        raise CheckError(f"timm has no model {name!r}{did_you_mean(name, timm.list_models())}")
+    sample = job.recipe.input
+    settings |= {"num_classes": sample.outputs} if sample.outputs is not None else {}
+    settings |= {"in_chans": sample.channels} if sample.channels not in (None, 3) else {}
+    if sample.image_size in (None, timm.get_pretrained_cfg(name, allow_unregistered=False).input_size[-1]):
+        return timm.create_model(name, **settings)
+    try:
+        return timm.create_model(name, img_size=sample.image_size, **settings)
+    except TypeError as error:
+        if "img_size" not in str(error):
+            raise CheckError(f"timm model {name!r} does not take its settings: {error}") from error
+        return timm.create_model(name, **settings)  # fully convolutional: any size will do
+
+
+def _build_transformers(job: Job) -> nn.Module:
+    import transformers
+
+    factory = getattr(transformers, job.build.factory, None)
+    if factory is None or not hasattr(factory, "from_config" if job.build.factory.startswith("Auto") else "_from_config"):
+        known = [name for name in dir(transformers) if "For" in name or name.endswith("Model")]
+        raise CheckError(f"transformers has no model class {job.build.factory!r}{did_you_mean(job.build.factory, known)}")
+    config = _transformers_config(job)
+    return factory.from_config(config) if job.build.factory.startswith("Auto") else factory(config)
+
+
+def _transformers_config(job: Job) -> Any:
+    """The configuration object, told of the task's outputs and the sample's size where it has a place for them."""
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    settings = dict(job.build.config)
+    kind = settings.pop("model_type", "")
+    if kind not in CONFIG_MAPPING:
+        raise CheckError(f"transformers has no model type {kind!r}{did_you_mean(kind, CONFIG_MAPPING.keys())}")
+    sample = job.recipe.input
+    if sample.outputs is not None and any(word in job.build.factory for word in ("Classification", "Segmentation", "CTC")):
+        settings["num_labels"] = sample.outputs
+    given = {
+        "image_size": sample.image_size,
+        "context_length": sample.sequence_length,
+        "prediction_length": sample.horizon,
+        "num_input_channels": sample.features,
+    }
+    places = vars(CONFIG_MAPPING[kind]())
+    wanted = ("image_size",) if sample.kind == "image" else tuple(given)[1:] if sample.kind == "series" else ()
+    settings |= {name: given[name] for name in wanted if name in places and given[name] is not None}
+    try:
+        return AutoConfig.for_model(kind, **settings)
+    except (TypeError, ValueError) as error:
+        raise CheckError(f"transformers' {kind!r} configuration does not take these settings: {error}") from error
+
+
+def _build_plain(job: Job) -> nn.Module:
+    name = job.build.factory
+    if name not in FACTORIES:
+        raise CheckError(f"there is no plain model {name!r}{did_you_mean(name, FACTORIES)}; known are {', '.join(FACTORIES)}")
+    sample = job.recipe.input
+    if name in FORECASTERS:
+        shape = {"context": _required(job, "sequence_length"), "horizon": _required(job, "horizon"), "features": sample.features or 1}
+    else:
+        shape = {"features": _required(job, "features"), "outputs": sample.outputs or 1}
+    try:
+        return FACTORIES[name](**shape, **job.build.config)
+    except TypeError as error:
+        raise CheckError(f"plain model {name!r} does not take its settings: {error}") from error
+
+
+def _build_tabicl(job: Job) -> nn.Module:
+    if job.build.factory != "TabICL":
+        raise CheckError(f"there is no tabular model {job.build.factory!r}{did_you_mean(job.build.factory, ['TabICL'])}; known is TabICL")
+    try:
+        from tabicl._model.tabicl import TabICL
+    except ImportError as error:
+        raise CheckError("TabICL is not installed; install advisor[tabular]") from error
+    # TabICL reads 0 classes as regression, and builds trees of classifiers above its native number of classes
+    classes = 0 if job.task in _REGRESSION_TASKS else job.build.config.get("max_classes", 10)
+    return TabICL(**{**job.build.config, "max_classes": classes})
+
+
+def _required(job: Job, name: str) -> int:
+    value = getattr(job.recipe.input, name)
+    if value is None:
+        raise CheckError(f"recipe.input.{name} is needed to build {_label(job.build)}, and is missing")
+    return int(value)
+
+
+def _label(build: Build) -> str:
+    return str(build.config.get("name") or build.config.get("model_type") or build.factory)
