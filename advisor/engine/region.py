@@ -151,7 +151,7 @@ def domain_of(spec: FactSpec, operators: Mapping[str, object]) -> Domain:
     """The values that `{ge: 10, lt: 100}` or `{in: [a, b]}` allows. The operators are known to be legal for the fact."""
     domain = whole_domain(spec)
     for operator, operand in operators.items():
-        domain = domain.meet(_constraint(spec, domain, operator, operand))  # type: ignore[assignment]
+        domain = domain.meet(_constraint(spec, domain, operator, operand))
     return domain
 
 

@@ -45,7 +45,9 @@ class FactSpec(BaseModel):
     @cached_property
     def universe(self) -> frozenset[Value] | None:
         """Every value it can have, or None where there is no end of them."""
-        return {"bool": frozenset({True, False}), "enum": frozenset(self.values)}.get(self.type)
+        if self.type == "bool":
+            return frozenset({True, False})
+        return frozenset(self.values) if self.type == "enum" else None
 
     def problem_with(self, value: object) -> str | None:
         """Why `value` cannot be this fact's, or None if it can."""

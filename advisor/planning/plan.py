@@ -1,0 +1,92 @@
+"""`plan(facts, candidate, edits) -> Design`: the heart, and pure.
+
+Request stages are decided once; candidate stages once for each candidate, with `model.*` as facts. An edit assigns a slot,
+and every later stage is evaluated again, so that nothing stale survives: full fine-tuning edited to LoRA gets LoRA's rate.
+Repair, what-if, sensitivity and relaxation are all searches over this one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from advisor.catalogue.entries import ModelEntry
+from advisor.choices import Adaptation, Choice
+from advisor.engine.deciding import Decided, Outcomes, decide
+from advisor.engine.facts import Fact, Facts, Origin, Value
+from advisor.engine.loading import Knowledge
+from advisor.planning.sizing import make_recipe
+from advisor.recipe import Recipe
+
+Edits = Mapping[str, Decided]
+NO_EDITS: Edits = {}
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What was decided about the request, before any candidate."""
+
+    facts: Facts
+    outcomes: Outcomes
+
+    def choice(self, slot: str) -> Choice | None:
+        outcome = self.outcomes.get(slot)
+        return outcome.choice if outcome else None
+
+
+@dataclass(frozen=True)
+class Design:
+    """A candidate with every slot decided, and the recipe that follows."""
+
+    candidate: ModelEntry
+    facts: Facts
+    outcomes: Outcomes
+    recipe: Recipe
+    edits: Edits
+
+    def choice(self, slot: str) -> Choice | None:
+        outcome = self.outcomes.get(slot)
+        return outcome.choice if outcome else None
+
+
+def brief(knowledge: Knowledge, facts: Facts, edits: Edits = NO_EDITS) -> Brief:
+    """Decide the request stages."""
+    outcomes, known = decide(knowledge.rules, knowledge.rules.per("request"), facts, edits)
+    return Brief(known, outcomes)
+
+
+def plan(knowledge: Knowledge, facts: Facts, candidate: ModelEntry, edits: Edits = NO_EDITS) -> Design:
+    """Decide everything for one candidate. `facts` are the request's own, before any decision."""
+    every = {**_forced(knowledge, candidate), **edits}
+    request = brief(knowledge, facts, every)
+    known = {**request.facts, **model_facts(candidate)}
+    outcomes, decided = decide(knowledge.rules, knowledge.rules.per("candidate"), known, every)
+    together = {**request.outcomes, **outcomes}
+    return Design(candidate, decided, together, make_recipe(candidate, decided, together), edits)
+
+
+def _forced(knowledge: Knowledge, candidate: ModelEntry) -> Edits:
+    """A model without published weights can only be trained from scratch, whatever was decided for the others."""
+    if candidate.pretrained:
+        return NO_EDITS
+    slot = knowledge.rules.slot["adaptation"]
+    return {"adaptation": Decided(slot, Adaptation(name="scratch"), None, reason=f"no pretrained weights are published for {candidate.name}")}
+
+
+def model_facts(entry: ModelEntry) -> dict[str, Fact]:
+    """The `model.*` facts of a catalogue entry."""
+    values: dict[str, Value | None] = {
+        "model.id": entry.id,
+        "model.family": entry.family,
+        "model.line": entry.line,
+        "model.library": entry.build.library,
+        "model.parameters_millions": entry.parameters.value / 1e6,
+        "model.pretrained": entry.pretrained,
+        "model.norm": entry.norm,
+        "model.tier": entry.tier,
+        "model.license_class": entry.license_class,
+        "model.license": entry.license,
+        "model.image_size": entry.image_size,
+        "model.positions": entry.positions,
+    }
+    return {name: Fact(value, Origin.CANDIDATE, f"catalogue: {entry.id}") for name, value in values.items() if value is not None}

@@ -1,0 +1,88 @@
+"""Why a request cannot be met, and the smallest changes that would make it possible, computed over the finite catalogue."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from advisor.catalogue.entries import Ceiling, DatasetEntry, ModelEntry
+from advisor.engine.facts import Facts
+from advisor.planning.candidates import BYTES_A_PARAMETER, ONE_MILLION, SMALLEST_FORMAT
+from advisor.planning.designing import Search, Tried
+from advisor.planning.sizing import number, value
+from advisor.report import Check, Relaxation, RelaxationChange
+
+MOST_RELAXATIONS = 3
+ACCURACY_NAMES = {"accuracy", "top1", "top-1"}
+LIMIT_OF_CHECK = {"training_memory": "compute.memory_gib", "inference_memory": "compute.memory_gib", "model_size": "limit.model_mb",
+                  "latency": "limit.latency_ms", "budget": "limit.gpu_hours"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A limit that cannot be kept: what is asked, and the least that would have to be allowed."""
+
+    fact: str
+    limit: float
+    needed: float
+    unit: str
+    because: str
+
+    @property
+    def stretch(self) -> float:
+        """By which factor the limit has to give way."""
+        low, high = sorted((self.limit, self.needed))
+        return high / low if low > 0 else math.inf
+
+
+def accuracy_breach(facts: Facts, datasets: Mapping[str, DatasetEntry]) -> Breach | None:
+    """The accuracy target against the best result published on that very benchmark; other targets need a pilot run."""
+    target, metric = number(facts, "limit.accuracy", 0.0), str(value(facts, "limit.accuracy_metric"))
+    dataset = datasets.get(str(value(facts, "task.benchmark")))
+    ceiling = next((best for best in dataset.ceilings if _same_metric(best, metric)), None) if dataset else None
+    if dataset is None or ceiling is None or target <= ceiling.value:
+        return None
+    because = f"the best published {ceiling.metric} on {dataset.name} is {ceiling.value:.1%} ({ceiling.holder}, {ceiling.source})"
+    return Breach("limit.accuracy", target, ceiling.value, "fraction", because)
+
+
+def _same_metric(ceiling: Ceiling, metric: str) -> bool:
+    return ceiling.metric == metric or {ceiling.metric, metric} <= ACCURACY_NAMES
+
+
+def breaches(entry: ModelEntry, facts: Facts, tried: Tried | None, accuracy: Breach | None) -> tuple[Breach, ...]:
+    """Every limit that this model breaks: by its checks where it was compared, by its published size where not."""
+    found = [accuracy] if accuracy else []
+    if tried is not None:
+        found += [_of_check(check) for check in tried.assessment.failed if check.name in LIMIT_OF_CHECK and check.limit is not None]
+    limit = number(facts, "limit.model_mb", math.inf)
+    smallest = entry.parameters.value * BYTES_A_PARAMETER[SMALLEST_FORMAT] / ONE_MILLION
+    if smallest > limit and not any(breach.fact == "limit.model_mb" for breach in found):
+        found.append(Breach("limit.model_mb", limit, round(smallest, 2), "MB", f"{entry.name} is {smallest:,.1f} MB even at 8 bits a weight"))
+    return tuple(found)
+
+
+def _of_check(check: Check) -> Breach:
+    figure = check.figures.get("latency")
+    needed = figure.low if figure is not None and figure.low is not None else check.value or 0.0
+    return Breach(LIMIT_OF_CHECK[check.name], check.limit or 0.0, needed, check.unit or "", f"{check.name}: {check.detail}")
+
+
+def relax(serving: Iterable[ModelEntry], facts: Facts, search: Search | None, accuracy: Breach | None) -> tuple[Relaxation, ...]:
+    """The smallest sets of limits to change, each with the model that then serves; fewest limits first, then least stretch."""
+    tried = {one.entry.id: one for one in search.tried} if search else {}
+    options = [(entry, breaches(entry, facts, tried.get(entry.id), accuracy)) for entry in serving]
+    ranked = sorted((option for option in options if option[1]), key=lambda option: (len(option[1]), math.prod(breach.stretch for breach in option[1]), option[0].id))
+    kept: list[tuple[ModelEntry, tuple[Breach, ...]]] = []
+    for entry, broken in ranked:
+        names = {breach.fact for breach in broken}
+        if not any({breach.fact for breach in smaller} <= names for _, smaller in kept):
+            kept.append((entry, broken))
+    return tuple(_told(entry, broken, verified=entry.id in tried) for entry, broken in kept[:MOST_RELAXATIONS])
+
+
+def _told(entry: ModelEntry, broken: tuple[Breach, ...], *, verified: bool) -> Relaxation:
+    changes = [RelaxationChange(fact=breach.fact, limit=breach.limit, needed=breach.needed, unit=breach.unit) for breach in broken]
+    steps = " and ".join(f"{change.fact} from {change.limit:g} to {change.needed:g} {change.unit}" for change in changes)
+    return Relaxation(changes=changes, candidate=entry.id, verified=verified, text=f"Change {steps}; then {entry.name} serves.")

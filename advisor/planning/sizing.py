@@ -1,0 +1,137 @@
+"""From decided slots to the recipe's numbers: the batch a device holds, the learning rate at that batch, the input."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar, cast
+
+from advisor import choices as c
+from advisor.catalogue.entries import ModelEntry
+from advisor.engine.deciding import Outcomes
+from advisor.engine.facts import Facts
+from advisor.recipe import (
+    Compression,
+    Named,
+    ParameterGroup,
+    Recipe,
+    RecipeBatch,
+    RecipeInput,
+    RecipeModel,
+    RecipeOptimizer,
+    RecipeSchedule,
+)
+
+SIGNIFICANT_DIGITS = 2  # a learning rate to more digits claims a precision that no recipe has
+UNSTATED_OUTPUTS = 10  # for counting only, where nobody says how many classes there are; listed among the assumptions
+TabularTasks = ("tabular_classification", "tabular_regression")
+
+T = TypeVar("T", bound=c.Choice)
+
+
+def make_recipe(candidate: ModelEntry, facts: Facts, outcomes: Outcomes) -> Recipe:
+    """The recipe that the decided slots add up to."""
+    adaptation = cast("c.Adaptation", _the(outcomes, "adaptation"))
+    optimizer = cast("c.Optimizer", _the(outcomes, "optimizer"))
+    length = cast("c.Length", _the(outcomes, "length"))
+    batch = size_batch(cast("c.Batch", _the(outcomes, "batch")), int(number(facts, "compute.devices", 1)))
+    schedule = cast("c.Schedule | None", _the(outcomes, "schedule"))
+    clipping, ema = cast("c.Clipping | None", _the(outcomes, "clipping")), cast("c.Ema | None", _the(outcomes, "ema"))
+    export, distributed = cast("c.Export | None", _the(outcomes, "export")), cast("c.Distributed | None", _the(outcomes, "distributed"))
+    trains = optimizer.name != "none"
+    return Recipe(
+        model=RecipeModel(id=candidate.id, library=candidate.build.library, architecture_family=candidate.family, license=candidate.license,
+                          pretrained=candidate.pretrained and adaptation.name != "scratch", adaptation=adaptation.name),
+        input=size_input(candidate, facts, cast("c.Input", _the(outcomes, "input"))),
+        loss=_losses(outcomes),
+        metric=cast("c.Metric", _the(outcomes, "metric")).name,
+        split=cast("c.Split", _the(outcomes, "split")).name,
+        optimizer=_optimizer(optimizer, batch.effective),
+        schedule=RecipeSchedule(**schedule.model_dump()) if schedule and trains else None,
+        batch=batch,
+        epochs=length.epochs,
+        steps=length.steps,
+        precision=cast("c.PrecisionChoice", _the(outcomes, "precision")).name,
+        gradient_clip_norm=clipping.norm if clipping and trains else None,
+        ema=ema.decay if ema and trains else None,
+        activation_checkpointing=cast("c.Checkpointing", _the(outcomes, "checkpointing")).enabled and trains,
+        lora=adaptation.lora,
+        regularization=_techniques(outcomes, "regularization"),
+        augmentation=_techniques(outcomes, "augmentation"),
+        compression=Compression(quantization=cast("c.Quantization", _the(outcomes, "quantization")).name,
+                                pruning=_text(outcomes, "pruning"), distillation=_text(outcomes, "distillation")),
+        export=export.formats if export else [],
+        distributed=distributed.name if distributed and distributed.name != "none" else None,
+    )  # fmt: skip
+
+
+def size_batch(choice: c.Batch, devices: int) -> RecipeBatch:
+    """Per-device batch and accumulation whose product with the devices is the effective batch, or the next above it."""
+    share = math.ceil(choice.effective / devices)
+    per_device = min(share, choice.per_device or share)
+    accumulation = math.ceil(share / per_device)
+    return RecipeBatch(per_device=per_device, accumulation=accumulation, devices=devices, effective=per_device * accumulation * devices)
+
+
+def scale_learning_rate(rate: c.LearningRate, batch: int) -> float:
+    """The rate at another batch.
+
+    Source: linear, arXiv:1706.02677 (Goyal et al.); square root for adaptive optimizers, arXiv:2205.10287 (Malladi et al.).
+    """
+    ratio = batch / rate.at_batch
+    factor = {"none": 1.0, "sqrt": math.sqrt(ratio), "linear": ratio}[rate.scaling]
+    return float(f"{rate.value * factor:.{SIGNIFICANT_DIGITS}g}")
+
+
+def size_input(candidate: ModelEntry, facts: Facts, choice: c.Input) -> RecipeInput:
+    """One sample: what the request states wins over what the rules suppose."""
+    task = str(value(facts, "task.kind") or "")
+    outputs = int(number(facts, "data.classes", UNSTATED_OUTPUTS)) if task.endswith("classification") else None
+    if choice.image_size is not None:
+        return RecipeInput(kind="image", image_size=choice.image_size, channels=3, outputs=outputs)
+    if choice.context is not None:
+        context, horizon = number(facts, "data.context", choice.context), number(facts, "data.horizon", choice.horizon or 1)
+        features = number(facts, "data.features", choice.features or 1)
+        return RecipeInput(kind="series", sequence_length=int(context), horizon=int(horizon), features=int(features), outputs=outputs)
+    if task in TabularTasks:
+        return RecipeInput(kind="table", features=int(number(facts, "data.features", choice.features or 1)), outputs=outputs or 1)
+    length = choice.sequence_length or candidate.positions or 1
+    return RecipeInput(kind="text", sequence_length=min(length, candidate.positions or length), outputs=outputs)
+
+
+def value(facts: Facts, name: str) -> object:
+    fact = facts.get(name)
+    return None if fact is None else fact.value
+
+
+def number(facts: Facts, name: str, otherwise: float) -> float:
+    found = value(facts, name)
+    return float(found) if isinstance(found, int | float) else otherwise
+
+
+def _optimizer(choice: c.Optimizer, effective_batch: int) -> RecipeOptimizer:
+    if choice.name == "none" or choice.learning_rate is None:
+        return RecipeOptimizer(name=choice.name)
+    groups = [ParameterGroup(**group.model_dump()) for group in choice.groups]
+    return RecipeOptimizer(name=choice.name, learning_rate=scale_learning_rate(choice.learning_rate, effective_batch), betas=choice.betas,
+                           weight_decay=choice.weight_decay, momentum=choice.momentum, parameter_groups=groups)  # fmt: skip
+
+
+def _losses(outcomes: Outcomes) -> list[Named]:
+    loss = cast("c.Loss", _the(outcomes, "loss"))
+    smoothing = f"label smoothing {loss.label_smoothing:g}" if loss.label_smoothing else None
+    return [Named(name=loss.name, value=loss.label_smoothing or None, detail=smoothing)]
+
+
+def _techniques(outcomes: Outcomes, slot: str) -> list[Named]:
+    chosen = [cast("c.Technique", decided.choice) for decided in outcomes[slot].decided] if slot in outcomes else []
+    return [Named(name=technique.name, value=technique.value, detail=technique.text) for technique in chosen]
+
+
+def _the(outcomes: Outcomes, slot: str) -> c.Choice | None:
+    outcome = outcomes.get(slot)
+    return outcome.choice if outcome else None
+
+
+def _text(outcomes: Outcomes, slot: str) -> str | None:
+    choice = _the(outcomes, slot)
+    return choice.text if isinstance(choice, c.Text) else None
