@@ -1,0 +1,62 @@
+"""What the smoke-train showed, and how far the seven-step workflow got, in the report's words."""
+
+from __future__ import annotations
+
+from advisor.engine.facts import Facts
+from advisor.planning.designing import Depth, Tried
+from advisor.planning.sizing import value
+from advisor.report import Check, WorkflowStep
+from advisor.verify.evidence import Refusal, SmokeEvidence
+from advisor.wire import Basis, Quantity
+
+GIB = 2**30
+
+
+def smoke_checks(smoke: SmokeEvidence | Refusal | None, depth: Depth) -> list[Check]:
+    """One check an assertion of the smoke-train; one skipped check where it did not run."""
+    if smoke is None:
+        why = "verification was not asked for" if depth == "none" else "only static verification was asked for"
+        return [Check(name="smoke_train", status="skipped", detail=why)]
+    if isinstance(smoke, Refusal):
+        return [Check(name="smoke_train", status=smoke.status, detail=smoke.reason)]
+    method = "the recipe on one synthetic batch, in a sandbox"
+    extent = f"reduced: {'; '.join(smoke.reduced)}" if smoke.reduced else "the model as designed"
+    if smoke.deviations:
+        extent += f"; {'; '.join(smoke.deviations)}"
+    falls = f"loss from {smoke.losses[0]:.3g} to {smoke.losses[-1]:.3g} in {len(smoke.losses)} steps; " if smoke.losses else ""
+    failed = [check.name for check in smoke.checks if check.status == "failed"]
+    summary = Check(name="smoke_train", status="failed" if failed else "passed", method=method, device=smoke.device,
+                    detail=f"{falls}{extent}", figures=smoke_figures(smoke))  # fmt: skip
+    return [summary, *(Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device) for check in smoke.checks)]
+
+
+def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
+    """What was measured here; figures of this machine, not of the target."""
+    if not isinstance(smoke, SmokeEvidence):
+        return {}
+    label = f"measured on {smoke.device}" + (", reduced copy" if smoke.reduced else "")
+    figures = {f"here: {name}": quantity for name, quantity in smoke.latency_ms.items()}
+    if smoke.step_seconds is not None:
+        figures["here: step_time"] = Quantity(value=smoke.step_seconds, unit="s", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}")
+    if smoke.peak_bytes is not None:
+        figures["here: peak_memory"] = Quantity(value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}")
+    return figures
+
+
+def workflow(best: Tried, depth: Depth, facts: Facts) -> list[WorkflowStep]:
+    """The seven steps of the documented workflow: what this report did of each, and what is left to the reader."""
+    made = best.assessment.design
+    ran = isinstance(best.smoke, SmokeEvidence)
+    failed_here = len(best.assessment.failed)
+    compressed = made.recipe.compression.quantization != "none"
+    steps = [
+        ("Task requirement analysis", "done", f"{value(facts, 'task.kind')}, {len(facts)} facts known"),
+        ("Model architecture selection", "done", f"{made.candidate.name} chosen; {len(best.assessment.figures)} figures compared for each candidate"),
+        ("Training strategy design", "done", f"{len(made.outcomes)} slots decided by rules, each with its reason"),
+        ("Experiment execution and monitoring", "partly" if ran else "pending", "the recipe was smoke-trained on synthetic data; the real run is yours" if ran else "nothing was trained"),
+        ("Problem diagnosis and tuning", "pending", "guidance for the issues likely with this design is in debuggingGuidance"),
+        ("Compression and deployment", "partly" if compressed else "not needed", made.recipe.compression.quantization if compressed else "the limits are met without compression"),
+        ("Performance validation and documentation", "partly", f"{len(best.assessment.checks)} checks made, {failed_here} failed; the model card is written; accuracy needs your test set"),
+    ]
+    del depth
+    return [WorkflowStep(step=number, name=name, status=status, evidence=evidence) for number, (name, status, evidence) in enumerate(steps, 1)]

@@ -1,0 +1,247 @@
+"""From a request to a report: the stages in order, and the four answers that they can end in.
+
+The order is that of the report's statuses: a bad request is an error; then not applicable; then needs input; then
+infeasible; then designed. Whatever is known by then is in the report.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from advisor import __version__, catalogue
+from advisor import choices as c
+from advisor import projection as p
+from advisor import report as r
+from advisor.engine.asking import critical_questions, open_questions
+from advisor.engine.deciding import Outcomes, decide
+from advisor.engine.facts import Facts, Origin
+from advisor.engine.loading import Knowledge, load_knowledge, rule_paths
+from advisor.evidence_report import smoke_checks, smoke_figures, workflow
+from advisor.intake import Intake, read_facts
+from advisor.planning.designing import Checker, Depth, Search, Tried, search
+from advisor.planning.plan import Brief, brief
+from advisor.planning.relaxing import Breach, accuracy_breach, relax
+from advisor.reading import read_request
+from advisor.request import Request
+from advisor.verify.evidence import SmokeEvidence
+
+DECISIVE = "name"
+
+
+@dataclass
+class Clock:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + now - self.started, 4)
+        self.started = now
+
+
+@dataclass
+class Session:
+    """What one request needs at every stage."""
+
+    request: Request
+    knowledge: Knowledge
+    intake: Intake
+    clock: Clock
+
+    @property
+    def facts(self) -> Facts:
+        return self.intake.facts
+
+
+def design(request: Request | Mapping[str, Any] | str | Path, verify: Depth = "smoke", *, rules: Sequence[str | Path] = (), checker: Checker | None = None) -> r.Report:
+    """The checked design for a request, or one of the three honest answers that are none.
+
+    Args:
+        request: a `Request`, its wire form, or the path of a YAML or JSON file.
+        verify: `none` (rules only), `static` (build, count, predict) or `smoke` (and train a little).
+        rules: folders of further rules.
+        checker: what carries out checks; made and closed here where none is given.
+
+    Raises:
+        RequestError: the request cannot be read, or contradicts itself; every fault with its place.
+        KnowledgeError: a rule folder is faulty.
+    """
+    if verify == "none":
+        return _answer(request, verify, rules, None)
+    if checker is not None:
+        return _answer(request, verify, rules, checker)
+    from advisor.verify.verifier import Verifier
+
+    with Verifier() as verifier:
+        return _answer(request, verify, rules, verifier)
+
+
+def _answer(request: Request | Mapping[str, Any] | str | Path, verify: Depth, rules: Sequence[str | Path], checker: Checker | None) -> r.Report:
+    clock = Clock()
+    read = read_request(request)
+    knowledge = load_knowledge(rule_paths(rules))
+    intake = read_facts(read, knowledge.vocabulary, catalogue)
+    session = Session(read, knowledge, intake, clock)
+    clock.lap("intake")
+    applies = _applicability(session)
+    if applies is not None and applies.name != "design":
+        return _not_applicable(session, applies)
+    questions = critical_questions(knowledge, session.facts)
+    if questions:
+        return _needs_input(session, questions)
+    decided = brief(knowledge, session.facts)
+    clock.lap("rules")
+    accuracy = accuracy_breach(session.facts, catalogue.datasets())
+    found = search(knowledge, session.facts, decided, catalogue.models(), catalogue.devices(), checker, verify)
+    clock.lap("verification")
+    if accuracy is not None or found.chosen is None:
+        return _infeasible(session, decided, found, accuracy)
+    return _designed(session, found, found.chosen, verify)
+
+
+# --- the four answers ------------------------------------------------------------------------------------------------
+
+
+def _applicability(session: Session) -> c.Applicability | None:
+    slots = [slot for slot in session.knowledge.rules.slots if slot.name == "applicability"]
+    outcomes, _ = decide(session.knowledge.rules, slots, session.facts)
+    return p.only(outcomes, "applicability", c.Applicability)
+
+
+def _not_applicable(session: Session, applies: c.Applicability) -> r.Report:
+    outcomes = _request_outcomes(session)
+    kept: Outcomes = {name: outcomes[name] for name in ("applicability", "issues") if name in outcomes}
+    instead = [r.Baseline(name=name, why=p.fill(applies.reason, session.facts)) for name in applies.instead]
+    verdict = "Deep learning is not the tool for this" if applies.name == "use_instead" else "This is not covered yet"
+    headline = f"{verdict}. {p.fill(applies.reason, session.facts)}" + (f" Use {', '.join(applies.instead)}." if applies.instead else "")
+    return _report(session, r.Status.NOT_APPLICABLE, headline, kept, baselines=instead)
+
+
+def _needs_input(session: Session, questions: list[r.Clarification]) -> r.Report:
+    outcomes = _request_outcomes(session)
+    asked = {question.fact for question in questions}
+    further = [question for question in open_questions(session.knowledge, outcomes, session.facts) if question.fact not in asked]
+    count = len(questions)
+    headline = f"{count} critical {'answer is' if count == 1 else 'answers are'} missing; no design is made on a guess."
+    return _report(session, r.Status.NEEDS_INPUT, headline, outcomes, clarifications=questions + further)
+
+
+def _infeasible(session: Session, decided: Brief, found: Search, accuracy: Breach | None) -> r.Report:
+    task = session.facts["task.kind"].value
+    serving = [entry for entry in catalogue.models().values() if task in entry.tasks]
+    relaxations = relax(serving, session.facts, found, accuracy)
+    binding = sorted({change.fact for relaxation in relaxations for change in relaxation.changes})
+    headline = "No model meets the stated limits together" + (f"; what binds: {', '.join(binding)}." if binding else ".")
+    if accuracy is not None:
+        headline += f" {accuracy.because[0].upper()}{accuracy.because[1:]}."
+    checks = [check for tried in found.tried for check in tried.assessment.checks if check.status == "failed"]
+    return _report(session, r.Status.INFEASIBLE, headline, decided.outcomes, candidates=_candidates(found), verification=checks, relaxations=list(relaxations))
+
+
+def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.Report:
+    made, figures = best.assessment.design, dict(best.assessment.figures)
+    figures.update(smoke_figures(best.smoke))
+    checks = [*best.assessment.checks, *smoke_checks(best.smoke, verify), *_accuracy_check(made.facts)]
+    return _report(
+        session, r.Status.DESIGNED, _headline(best), made.outcomes, facts=made.facts,
+        model_design=p.model_design(made), training_strategy=p.training_strategy(made), debugging_guidance=p.debugging_guidance(made.outcomes, made.facts),
+        engineering_practice=p.engineering_practice(made), expected_performance=p.expected_performance(made, figures), recipe=made.recipe,
+        candidates=_candidates(found), verification=checks,
+        clarifications=open_questions(session.knowledge, made.outcomes, made.facts), workflow=workflow(best, verify, session.facts),
+        seed=0, versions=_versions(best), device=best.smoke.device if isinstance(best.smoke, SmokeEvidence) else None,
+    )  # fmt: skip
+
+
+# --- parts that every answer shares ----------------------------------------------------------------------------------
+
+
+def _request_outcomes(session: Session) -> Outcomes:
+    """What can be decided without a candidate, guidance for stated issues included."""
+    rules = session.knowledge.rules
+    outcomes, known = decide(rules, rules.per("request"), session.facts)
+    guidance, _ = decide(rules, [rules.slot[name] for name in ("visualization", "checks")], known)
+    return {**outcomes, **guidance}
+
+
+def _report(session: Session, status: r.Status, headline: str, outcomes: Outcomes, *, facts: Facts | None = None, baselines: list[r.Baseline] | None = None,
+            seed: int = 0, versions: dict[str, str] | None = None, device: str | None = None, **parts: Any) -> r.Report:  # fmt: skip
+    known = session.facts if facts is None else facts
+    stated_issues = any(name.startswith("issue.") and fact.value is True for name, fact in known.items())
+    if stated_issues and "debugging_guidance" not in parts:
+        parts["debugging_guidance"] = p.debugging_guidance(outcomes, known)
+    session.clock.lap("report")
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    provenance = r.Provenance(advisor=__version__, rules=session.knowledge.rules.digest, catalogue=catalogue.newest_date().isoformat(),
+                              versions=versions or {}, device=device, seed=seed, created=now, seconds=session.clock.seconds)  # fmt: skip
+    return r.Report(
+        status=status, headline=headline, decisions=p.decisions(outcomes, known), assumptions=_assumptions(known),
+        baselines=_baselines(outcomes, known) if baselines is None else baselines, warnings=[*session.intake.notices, *_notices(outcomes, known)],
+        facts=p.matched(sorted(known), known), provenance=provenance, **parts,
+    )  # fmt: skip
+
+
+def _assumptions(facts: Facts) -> list[r.Assumption]:
+    assumed = [(name, fact) for name, fact in sorted(facts.items()) if fact.origin is Origin.ASSUMED]
+    return [r.Assumption(fact=name, value=p.shown(fact.value), why=fact.detail or "the request does not say") for name, fact in assumed]
+
+
+def _baselines(outcomes: Outcomes, facts: Facts) -> list[r.Baseline]:
+    decided = outcomes["baseline"].decided if "baseline" in outcomes else ()
+    return [r.Baseline(name=str(one.choice.key), why=p.fill(getattr(one.choice, "text", ""), facts), sources=list(one.rule.sources) if one.rule else []) for one in decided]
+
+
+def _notices(outcomes: Outcomes, facts: Facts) -> list[r.Notice]:
+    decided = outcomes["notice"].decided if "notice" in outcomes else ()
+    return [r.Notice(kind=str(one.choice.key), text=p.fill(getattr(one.choice, "text", ""), facts),
+                     source=next(iter(one.rule.sources), None) if one.rule else None) for one in decided]  # fmt: skip
+
+
+def _accuracy_check(facts: Facts) -> list[r.Check]:
+    target = facts.get("limit.accuracy")
+    if target is None or not target.value:
+        return []
+    return [r.Check(name="accuracy", status="skipped", limit=float(target.value), detail="needs a pilot run: no prediction of accuracy on new data is worth a number")]
+
+
+def _candidates(found: Search) -> list[r.Candidate]:
+    return [_candidate(tried, found.chosen) for tried in found.tried]
+
+
+def _candidate(tried: Tried, best: Tried | None) -> r.Candidate:
+    entry = tried.entry
+    model = r.CandidateModel(id=entry.id, library=entry.build.library, architecture_family=entry.family, license=entry.license)
+    verdict = "chosen" if tried is best else "runner-up" if tried.fits else "rejected"
+    return r.Candidate(model=model, verdict=verdict, reason=_reason(tried, verdict), figures=dict(tried.assessment.figures), repairs=list(tried.edits))
+
+
+def _reason(tried: Tried, verdict: str) -> str:
+    if verdict == "rejected":
+        failed = [f"{check.name}: {check.detail}" for check in tried.assessment.failed]
+        if tried.smoke_failed:
+            failed.append("the smoke-train failed")
+        return "; ".join(failed)
+    mended = f" after {len(tried.edits)} edit{'s' * (len(tried.edits) > 1)}" if tried.edits else ""
+    if verdict == "chosen":
+        return f"the first in order of preference ({tried.entry.tier} tier) that meets every limit{mended}"
+    return f"meets the limits{mended}, and comes after the chosen one in order of preference ({tried.entry.tier} tier)"
+
+
+def _headline(best: Tried) -> str:
+    made = best.assessment.design
+    said = f"{best.entry.name}, {p.ADAPTATION_NAMES[made.recipe.model.adaptation]}"
+    memory = next((check for check in best.assessment.checks if check.name == "training_memory" and check.limit is not None), None)
+    if memory is not None and memory.value is not None and made.recipe.optimizer.name != "none":
+        said += f"; training is predicted to need {memory.value:.1f} of {memory.limit:g} GiB"
+    return f"{said}."
+
+
+def _versions(best: Tried) -> dict[str, str]:
+    evidence = best.assessment.evidence
+    return dict(sorted({**(evidence.versions if evidence else {}), **(best.smoke.versions if isinstance(best.smoke, SmokeEvidence) else {})}.items()))
