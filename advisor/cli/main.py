@@ -1,0 +1,104 @@
+"""The command line: data on stdout, messages on stderr, and exit statuses that scripts can rely on.
+
+    0    a design (or: the command did what it was asked)
+    1    a valid answer that is no design: needs_input, not_applicable, infeasible
+    2    a bad request or bad usage
+    3    a batch with some error rows
+    70   a defect of ours
+    130  interrupted
+
+Only the parser is imported at the start; each command imports what it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from advisor import __version__
+
+OK, NO_DESIGN, BAD_INPUT, SOME_ROWS_FAILED, DEFECT, INTERRUPTED = 0, 1, 2, 3, 70, 130
+COMMANDS = {"design": "designing", "batch": "batching"}
+DEPTHS = ("none", "static", "smoke")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status. Never shows a traceback."""
+    parsed = make_parser().parse_args(arguments)
+    if parsed.command is None:
+        make_parser().print_help(sys.stderr)
+        return BAD_INPUT
+    try:
+        command = import_module(f"advisor.cli.{COMMANDS[parsed.command]}")
+        return int(command.run(parsed))
+    except KeyboardInterrupt:
+        print("advisor: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        sys.stdout = None
+        return OK
+    except Exception as error:
+        return _report(error)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="advisor", description="From a description of a deep-learning problem to a checked design report.")
+    parser.add_argument("--version", action="version", version=f"advisor {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_design(commands)
+    _add_batch(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # argparse gives the type no public name
+
+
+def _add_design(commands: Commands[argparse.ArgumentParser]) -> None:
+    about = "Design a model for a request: choose, plan, check, and explain."
+    command = commands.add_parser("design", help=about, description=about)
+    command.add_argument("request", metavar="REQUEST", help="a YAML or JSON file, or - for standard input")
+    command.add_argument("-o", "--output", metavar="DIR", help="write report.json and model_card.md there")
+    command.add_argument("--format", choices=("summary", "json", "md"), default="summary", help="what to print (default: summary)")
+    command.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
+                         help="change the request: constraints.latencyRequirement='10 ms', facts.data.classes=10")  # fmt: skip
+    add_verification(command)
+
+
+def _add_batch(commands: Commands[argparse.ArgumentParser]) -> None:
+    about = "Answer many requests: one JSON object a line in, one a line out, in order."
+    command = commands.add_parser("batch", help=about, description=about)
+    command.add_argument("input", metavar="IN.ndjson", help='lines of {"id": …, "request": {…}}, or - for standard input')
+    command.add_argument("-o", "--output", metavar="OUT.ndjson", default="-", help="where the answers go (default: standard output)")
+    add_verification(command, default="static")
+
+
+def add_verification(command: argparse.ArgumentParser, default: str = "smoke") -> None:
+    command.add_argument("--verify", choices=DEPTHS, default=default, help=f"how much to check (default: {default})")
+    command.add_argument("--rules", action="append", default=[], metavar="DIR", help="a folder of further rules; may be given again")
+
+
+def _report(error: Exception) -> int:
+    from advisor.errors import AdvisorError
+
+    if isinstance(error, AdvisorError):
+        for fault in error.faults:
+            print(f"advisor: {fault}", file=sys.stderr)
+        return BAD_INPUT
+    print(f"advisor: a defect of ours: {type(error).__name__}: {error}", file=sys.stderr)
+    print("advisor: please report it, with the request; ADVISOR_TRACEBACK=1 shows where it happened", file=sys.stderr)
+    _show_traceback(error)
+    return DEFECT
+
+
+def _show_traceback(error: Exception) -> None:
+    import os
+    import traceback
+
+    if os.environ.get("ADVISOR_TRACEBACK"):
+        traceback.print_exception(error, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
