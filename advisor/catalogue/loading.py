@@ -6,21 +6,15 @@ import datetime
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from advisor.catalogue.entries import Entry
+from advisor.catalogue.entries import DatasetEntry, DeviceEntry, Entry, ModelEntry
 from advisor.errors import Fault, KnowledgeError
 from advisor.located import Document, parse_yaml, path_text, read_text
 
-
-class _Identified(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-Kind = TypeVar("Kind", bound=_Identified)
+Kind = TypeVar("Kind", bound=ModelEntry | DeviceEntry | DatasetEntry)
 
 
 class CatalogueFile(Entry, Generic[Kind]):
@@ -36,7 +30,7 @@ def load_entries(files: Iterable[Path], kind: type[Kind]) -> dict[str, Kind]:
     Raises:
         KnowledgeError: with every fault found, each at its file, line and column.
     """
-    shape = CatalogueFile[kind]  # type: ignore[valid-type]
+    shape: type[CatalogueFile[Kind]] = CatalogueFile[kind]  # type: ignore[valid-type]
     entries: dict[str, Kind] = {}
     faults: list[Fault] = []
     for file in files:

@@ -1,0 +1,67 @@
+"""Every model can be built by the library that its entry names, and is the model that was published."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from advisor.catalogue import models
+from advisor.catalogue.entries import ModelEntry
+from advisor.recipe import Recipe
+from advisor.verify.build import build_model
+from advisor.verify.evidence import Job, Target
+
+PUBLISHED = 0.01  # what a task's own head may add
+ROUNDED = 0.02  # where the source prints two digits: 340M, 33M, 1.7B
+SERIES = {"kind": "series", "sequence_length": 96, "horizon": 24, "features": 1}
+TABLE = {"kind": "table", "features": 16}
+
+
+def _input(entry: ModelEntry) -> dict[str, object]:
+    """The sample for which the entry's count is published: ImageNet's classes, two labels for texts."""
+    if entry.build.library == "timm":
+        return {"kind": "image", "image_size": entry.image_size, "outputs": None if entry.line == "dinov2" else 1000}
+    if "forecasting" in entry.tasks:
+        return SERIES
+    if entry.tasks[0].startswith("tabular"):
+        return TABLE | {"outputs": 10 if entry.build.library == "tabular" else 1}
+    return {"kind": "text", "sequence_length": 128, "outputs": 2}
+
+
+def build(model: str) -> nn.Module:
+    entry = models()[model]
+    recipe = {
+        "model": {"id": model, "library": entry.build.library, "architecture_family": entry.family, "pretrained": entry.pretrained,
+                  "adaptation": "full", "license": entry.license},
+        "input": _input(entry), "loss": [{"name": "cross_entropy"}], "metric": "accuracy", "split": "random",
+        "optimizer": {"name": "adamw"}, "batch": {"per_device": 1, "effective": 1}, "precision": "fp32",
+    }  # fmt: skip
+    job = Job(check="static", task=entry.tasks[0], build=entry.build, recipe=Recipe.model_validate(recipe), target=Target(kind="cpu"))
+    return build_model(job, "meta")
+
+
+def _each_model() -> list[object]:
+    """Every id; the first of each file's ways of building is fast enough for every run, all of them together are not."""
+    first = {(entry.build.library, entry.build.factory): entry.id for entry in reversed(models().values())}
+    return [pytest.param(name, marks=() if name in first.values() else pytest.mark.slow) for name in models()]
+
+
+@pytest.mark.parametrize("model", _each_model())
+def test_the_built_model_is_the_published_one(model: str) -> None:
+    entry = models()[model]
+    built, published = build(model), entry.parameters.value
+    counted = sum(parameter.numel() for parameter in built.parameters())
+    rounded = published == float(f"{published:.1e}")
+    assert counted == pytest.approx(published, rel=ROUNDED if rounded else PUBLISHED)
+
+    kinds = {type(module).__name__ for module in built.modules() if "Norm" in type(module).__name__}
+    batch = any("BatchNorm" in kind for kind in kinds)
+    assert entry.norm == ("batch" if batch else "layer" if kinds else "none")
+
+
+@pytest.mark.parametrize("model", ["resnet50.a1_in1k", "vit_base_patch16_clip_224.laion2b_ft_in12k_in1k"])
+def test_a_classifier_is_as_large_as_timm_says(model: str) -> None:
+    import timm
+
+    assert models()[model].image_size == timm.get_pretrained_cfg(model).input_size[-1]
+    assert models()[model].license == timm.get_pretrained_cfg(model).license
