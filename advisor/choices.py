@@ -118,7 +118,9 @@ class Group(BaseModel):
 
 
 class Optimizer(Choice):
-    name: Literal["none", "sgd", "adam", "adamw", "adamw_8bit", "paged_adamw_8bit", "rmsprop", "lamb", "adafactor", "lion", "adagrad", "radam"]
+    name: Literal[
+        "none", "sgd", "adam", "adamw", "adamw_8bit", "paged_adamw_8bit", "rmsprop", "lamb", "adafactor", "lion", "adagrad", "radam"
+    ]
     learning_rate: LearningRate | None = None
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0
     momentum: Fraction | None = None
@@ -194,10 +196,14 @@ class BaselineChoice(Choice):
 
 
 class NoticeChoice(Choice):
-    """A warning for the reader."""
+    """A warning for the reader. Its name is a kind, so several of one kind stand side by side."""
 
     name: Literal["bias", "misuse", "licence", "data", "privacy", "advice"]
     text: str
+
+    @property
+    def key(self) -> None:
+        return None
 
 
 class Expectation(Choice):

@@ -25,9 +25,18 @@ def smoke_checks(smoke: SmokeEvidence | Refusal | None, depth: Depth) -> list[Ch
         extent += f"; {'; '.join(smoke.deviations)}"
     falls = f"loss from {smoke.losses[0]:.3g} to {smoke.losses[-1]:.3g} in {len(smoke.losses)} steps; " if smoke.losses else ""
     failed = [check.name for check in smoke.checks if check.status == "failed"]
-    summary = Check(name="smoke_train", status="failed" if failed else "passed", method=method, device=smoke.device,
-                    detail=f"{falls}{extent}", figures=smoke_figures(smoke))  # fmt: skip
-    return [summary, *(Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device) for check in smoke.checks)]
+    summary = Check(
+        name="smoke_train",
+        status="failed" if failed else "passed",
+        method=method,
+        device=smoke.device,
+        detail=f"{falls}{extent}",
+        figures=smoke_figures(smoke),
+    )
+    return [
+        summary,
+        *(Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device) for check in smoke.checks),
+    ]
 
 
 def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
@@ -37,9 +46,13 @@ def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
     label = f"measured on {smoke.device}" + (", reduced copy" if smoke.reduced else "")
     figures = {f"here: {name}": quantity for name, quantity in smoke.latency_ms.items()}
     if smoke.step_seconds is not None:
-        figures["here: step_time"] = Quantity(value=smoke.step_seconds, unit="s", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}")
+        figures["here: step_time"] = Quantity(
+            value=smoke.step_seconds, unit="s", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
+        )
     if smoke.peak_bytes is not None:
-        figures["here: peak_memory"] = Quantity(value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}")
+        figures["here: peak_memory"] = Quantity(
+            value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
+        )
     return figures
 
 
@@ -51,12 +64,30 @@ def workflow(best: Tried, depth: Depth, facts: Facts) -> list[WorkflowStep]:
     compressed = made.recipe.compression.quantization != "none"
     steps = [
         ("Task requirement analysis", "done", f"{value(facts, 'task.kind')}, {len(facts)} facts known"),
-        ("Model architecture selection", "done", f"{made.candidate.name} chosen; {len(best.assessment.figures)} figures compared for each candidate"),
+        (
+            "Model architecture selection",
+            "done",
+            f"{made.candidate.name} chosen; {len(best.assessment.figures)} figures compared for each candidate",
+        ),
         ("Training strategy design", "done", f"{len(made.outcomes)} slots decided by rules, each with its reason"),
-        ("Experiment execution and monitoring", "partly" if ran else "pending", "the recipe was smoke-trained on synthetic data; the real run is yours" if ran else "nothing was trained"),
+        (
+            "Experiment execution and monitoring",
+            "partly" if ran else "pending",
+            "the recipe was smoke-trained on synthetic data; the real run is yours" if ran else "nothing was trained",
+        ),
         ("Problem diagnosis and tuning", "pending", "guidance for the issues likely with this design is in debuggingGuidance"),
-        ("Compression and deployment", "partly" if compressed else "not needed", made.recipe.compression.quantization if compressed else "the limits are met without compression"),
-        ("Performance validation and documentation", "partly", f"{len(best.assessment.checks)} checks made, {failed_here} failed; the model card is written; accuracy needs your test set"),
+        (
+            "Compression and deployment",
+            "partly" if compressed else "not needed",
+            made.recipe.compression.quantization if compressed else "the limits are met without compression",
+        ),
+        (
+            "Performance validation and documentation",
+            "partly",
+            f"{len(best.assessment.checks)} checks made, {failed_here} failed; the model card is written; accuracy needs your test set",
+        ),
     ]
     del depth
-    return [WorkflowStep(step=number, name=name, status=status, evidence=evidence) for number, (name, status, evidence) in enumerate(steps, 1)]
+    return [
+        WorkflowStep(step=number, name=name, status=status, evidence=evidence) for number, (name, status, evidence) in enumerate(steps, 1)
+    ]

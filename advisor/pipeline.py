@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,12 @@ from advisor.engine.facts import Facts, Origin
 from advisor.engine.loading import Knowledge, load_knowledge, rule_paths
 from advisor.evidence_report import smoke_checks, smoke_figures, workflow
 from advisor.intake import Intake, read_facts
-from advisor.planning.designing import Checker, Depth, Search, Tried, search
+from advisor.planning.designing import Checker, Depth, Search, Tried, search, try_one
 from advisor.planning.plan import Brief, brief
 from advisor.planning.relaxing import Breach, accuracy_breach, relax
 from advisor.reading import read_request
 from advisor.request import Request
 from advisor.verify.evidence import SmokeEvidence
-
-DECISIVE = "name"
 
 
 @dataclass
@@ -60,7 +58,13 @@ class Session:
         return self.intake.facts
 
 
-def design(request: Request | Mapping[str, Any] | str | Path, verify: Depth = "smoke", *, rules: Sequence[str | Path] = (), checker: Checker | None = None) -> r.Report:
+def design(
+    request: Request | Mapping[str, Any] | str | Path,
+    verify: Depth = "smoke",
+    *,
+    rules: Sequence[str | Path] = (),
+    checker: Checker | None = None,
+) -> r.Report:
     """The checked design for a request, or one of the three honest answers that are none.
 
     Args:
@@ -83,11 +87,13 @@ def design(request: Request | Mapping[str, Any] | str | Path, verify: Depth = "s
         return _answer(request, verify, rules, verifier)
 
 
-def _answer(request: Request | Mapping[str, Any] | str | Path, verify: Depth, rules: Sequence[str | Path], checker: Checker | None) -> r.Report:
+def _answer(
+    request: Request | Mapping[str, Any] | str | Path, verify: Depth, rules: Sequence[str | Path], checker: Checker | None
+) -> r.Report:
     clock = Clock()
     read = read_request(request)
     knowledge = load_knowledge(rule_paths(rules))
-    intake = read_facts(read, knowledge.vocabulary, catalogue)
+    intake = read_facts(read, knowledge.vocabulary)
     session = Session(read, knowledge, intake, clock)
     clock.lap("intake")
     applies = _applicability(session)
@@ -102,7 +108,7 @@ def _answer(request: Request | Mapping[str, Any] | str | Path, verify: Depth, ru
     found = search(knowledge, session.facts, decided, catalogue.models(), catalogue.devices(), checker, verify)
     clock.lap("verification")
     if accuracy is not None or found.chosen is None:
-        return _infeasible(session, decided, found, accuracy)
+        return _infeasible(session, decided, found, accuracy, checker)
     return _designed(session, found, found.chosen, verify)
 
 
@@ -133,16 +139,39 @@ def _needs_input(session: Session, questions: list[r.Clarification]) -> r.Report
     return _report(session, r.Status.NEEDS_INPUT, headline, outcomes, clarifications=questions + further)
 
 
-def _infeasible(session: Session, decided: Brief, found: Search, accuracy: Breach | None) -> r.Report:
+def _infeasible(session: Session, decided: Brief, found: Search, accuracy: Breach | None, checker: Checker | None) -> r.Report:
     task = session.facts["task.kind"].value
     serving = [entry for entry in catalogue.models().values() if task in entry.tasks]
-    relaxations = relax(serving, session.facts, found, accuracy)
+    relaxations = [_verified(session, one, checker) for one in relax(serving, session.facts, found, accuracy)]
     binding = sorted({change.fact for relaxation in relaxations for change in relaxation.changes})
     headline = "No model meets the stated limits together" + (f"; what binds: {', '.join(binding)}." if binding else ".")
     if accuracy is not None:
         headline += f" {accuracy.because[0].upper()}{accuracy.because[1:]}."
     checks = [check for tried in found.tried for check in tried.assessment.checks if check.status == "failed"]
-    return _report(session, r.Status.INFEASIBLE, headline, decided.outcomes, candidates=_candidates(found), verification=checks, relaxations=list(relaxations))
+    return _report(
+        session,
+        r.Status.INFEASIBLE,
+        headline,
+        decided.outcomes,
+        candidates=_candidates(found),
+        verification=checks,
+        relaxations=relaxations,
+    )
+
+
+def _verified(session: Session, relaxation: r.Relaxation, checker: Checker | None) -> r.Relaxation:
+    """The relaxation with its limits really relaxed and its model really checked."""
+    if checker is None or relaxation.candidate is None:
+        return relaxation
+    changed = {
+        change.fact: replace(session.facts[change.fact], value=change.needed)
+        for change in relaxation.changes
+        if change.fact in session.facts
+    }
+    attempt = try_one(
+        session.knowledge, {**session.facts, **changed}, catalogue.models()[relaxation.candidate], catalogue.devices(), checker
+    )
+    return relaxation.model_copy(update={"verified": attempt.fits})
 
 
 def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.Report:
@@ -150,13 +179,25 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
     figures.update(smoke_figures(best.smoke))
     checks = [*best.assessment.checks, *smoke_checks(best.smoke, verify), *_accuracy_check(made.facts)]
     return _report(
-        session, r.Status.DESIGNED, _headline(best), made.outcomes, facts=made.facts,
-        model_design=p.model_design(made), training_strategy=p.training_strategy(made), debugging_guidance=p.debugging_guidance(made.outcomes, made.facts),
-        engineering_practice=p.engineering_practice(made), expected_performance=p.expected_performance(made, figures), recipe=made.recipe,
-        candidates=_candidates(found), verification=checks,
-        clarifications=open_questions(session.knowledge, made.outcomes, made.facts), workflow=workflow(best, verify, session.facts),
-        seed=0, versions=_versions(best), device=best.smoke.device if isinstance(best.smoke, SmokeEvidence) else None,
-    )  # fmt: skip
+        session,
+        r.Status.DESIGNED,
+        _headline(best),
+        made.outcomes,
+        facts=made.facts,
+        model_design=p.model_design(made),
+        training_strategy=p.training_strategy(made),
+        debugging_guidance=p.debugging_guidance(made.outcomes, made.facts),
+        engineering_practice=p.engineering_practice(made),
+        expected_performance=p.expected_performance(made, figures),
+        recipe=made.recipe,
+        candidates=_candidates(found),
+        verification=checks,
+        clarifications=open_questions(session.knowledge, made.outcomes, made.facts),
+        workflow=workflow(best, verify, session.facts),
+        seed=0,
+        versions=_versions(best),
+        device=best.smoke.device if isinstance(best.smoke, SmokeEvidence) else None,
+    )
 
 
 # --- parts that every answer shares ----------------------------------------------------------------------------------
@@ -170,21 +211,46 @@ def _request_outcomes(session: Session) -> Outcomes:
     return {**outcomes, **guidance}
 
 
-def _report(session: Session, status: r.Status, headline: str, outcomes: Outcomes, *, facts: Facts | None = None, baselines: list[r.Baseline] | None = None,
-            seed: int = 0, versions: dict[str, str] | None = None, device: str | None = None, **parts: Any) -> r.Report:  # fmt: skip
+def _report(
+    session: Session,
+    status: r.Status,
+    headline: str,
+    outcomes: Outcomes,
+    *,
+    facts: Facts | None = None,
+    baselines: list[r.Baseline] | None = None,
+    seed: int = 0,
+    versions: dict[str, str] | None = None,
+    device: str | None = None,
+    **parts: Any,
+) -> r.Report:
     known = session.facts if facts is None else facts
     stated_issues = any(name.startswith("issue.") and fact.value is True for name, fact in known.items())
     if stated_issues and "debugging_guidance" not in parts:
         parts["debugging_guidance"] = p.debugging_guidance(outcomes, known)
     session.clock.lap("report")
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    provenance = r.Provenance(advisor=__version__, rules=session.knowledge.rules.digest, catalogue=catalogue.newest_date().isoformat(),
-                              versions=versions or {}, device=device, seed=seed, created=now, seconds=session.clock.seconds)  # fmt: skip
+    provenance = r.Provenance(
+        advisor=__version__,
+        rules=session.knowledge.rules.digest,
+        catalogue=catalogue.newest_date().isoformat(),
+        versions=versions or {},
+        device=device,
+        seed=seed,
+        created=now,
+        seconds=session.clock.seconds,
+    )
     return r.Report(
-        status=status, headline=headline, decisions=p.decisions(outcomes, known), assumptions=_assumptions(known),
-        baselines=_baselines(outcomes, known) if baselines is None else baselines, warnings=[*session.intake.notices, *_notices(outcomes, known)],
-        facts=p.matched(sorted(known), known), provenance=provenance, **parts,
-    )  # fmt: skip
+        status=status,
+        headline=headline,
+        decisions=p.decisions(outcomes, known),
+        assumptions=_assumptions(known),
+        baselines=_baselines(outcomes, known) if baselines is None else baselines,
+        warnings=[*session.intake.notices, *_notices(outcomes, known)],
+        facts=p.matched(sorted(known), known),
+        provenance=provenance,
+        **parts,
+    )
 
 
 def _assumptions(facts: Facts) -> list[r.Assumption]:
@@ -193,21 +259,31 @@ def _assumptions(facts: Facts) -> list[r.Assumption]:
 
 
 def _baselines(outcomes: Outcomes, facts: Facts) -> list[r.Baseline]:
-    decided = outcomes["baseline"].decided if "baseline" in outcomes else ()
-    return [r.Baseline(name=str(one.choice.key), why=p.fill(getattr(one.choice, "text", ""), facts), sources=list(one.rule.sources) if one.rule else []) for one in decided]
+    return [
+        r.Baseline(name=choice.name, why=p.fill(choice.text, facts), sources=sources)
+        for choice, sources in p.with_sources(outcomes, "baseline", c.BaselineChoice)
+    ]
 
 
 def _notices(outcomes: Outcomes, facts: Facts) -> list[r.Notice]:
-    decided = outcomes["notice"].decided if "notice" in outcomes else ()
-    return [r.Notice(kind=str(one.choice.key), text=p.fill(getattr(one.choice, "text", ""), facts),
-                     source=next(iter(one.rule.sources), None) if one.rule else None) for one in decided]  # fmt: skip
+    return [
+        r.Notice(kind=choice.name, text=p.fill(choice.text, facts), source=next(iter(sources), None))
+        for choice, sources in p.with_sources(outcomes, "notice", c.NoticeChoice)
+    ]
 
 
 def _accuracy_check(facts: Facts) -> list[r.Check]:
     target = facts.get("limit.accuracy")
     if target is None or not target.value:
         return []
-    return [r.Check(name="accuracy", status="skipped", limit=float(target.value), detail="needs a pilot run: no prediction of accuracy on new data is worth a number")]
+    return [
+        r.Check(
+            name="accuracy",
+            status="skipped",
+            limit=float(target.value),
+            detail="needs a pilot run: no prediction of accuracy on new data is worth a number",
+        )
+    ]
 
 
 def _candidates(found: Search) -> list[r.Candidate]:
@@ -218,7 +294,9 @@ def _candidate(tried: Tried, best: Tried | None) -> r.Candidate:
     entry = tried.entry
     model = r.CandidateModel(id=entry.id, library=entry.build.library, architecture_family=entry.family, license=entry.license)
     verdict = "chosen" if tried is best else "runner-up" if tried.fits else "rejected"
-    return r.Candidate(model=model, verdict=verdict, reason=_reason(tried, verdict), figures=dict(tried.assessment.figures), repairs=list(tried.edits))
+    return r.Candidate(
+        model=model, verdict=verdict, reason=_reason(tried, verdict), figures=dict(tried.assessment.figures), repairs=list(tried.edits)
+    )
 
 
 def _reason(tried: Tried, verdict: str) -> str:
@@ -244,4 +322,8 @@ def _headline(best: Tried) -> str:
 
 def _versions(best: Tried) -> dict[str, str]:
     evidence = best.assessment.evidence
-    return dict(sorted({**(evidence.versions if evidence else {}), **(best.smoke.versions if isinstance(best.smoke, SmokeEvidence) else {})}.items()))
+    return dict(
+        sorted(
+            {**(evidence.versions if evidence else {}), **(best.smoke.versions if isinstance(best.smoke, SmokeEvidence) else {})}.items()
+        )
+    )

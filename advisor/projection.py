@@ -14,12 +14,28 @@ from advisor.planning.plan import Design
 from advisor.wire import Quantity
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+\.[a-z_0-9]+)\}")
-FAMILY_NAMES = {"cnn": "CNN", "transformer": "Transformer", "rnn": "RNN", "gnn": "GNN", "diffusion": "Diffusion", "mlp": "MLP",
-                "hybrid": "Hybrid", "tabular": "Tabular"}  # fmt: skip
-ADAPTATION_NAMES = {"scratch": "training from scratch", "full": "full fine-tuning", "layer_decay": "full fine-tuning with layer-wise learning-rate decay",
-                    "freeze": "fine-tuning with the early layers frozen", "linear_probe": "a linear probe on frozen features", "adapter": "adapters",
-                    "lora": "LoRA adapters", "qlora": "LoRA adapters on a 4-bit base (QLoRA)", "in_context": "in-context, nothing is trained",
-                    "zero_shot": "zero-shot, nothing is trained"}  # fmt: skip
+FAMILY_NAMES = {
+    "cnn": "CNN",
+    "transformer": "Transformer",
+    "rnn": "RNN",
+    "gnn": "GNN",
+    "diffusion": "Diffusion",
+    "mlp": "MLP",
+    "hybrid": "Hybrid",
+    "tabular": "Tabular",
+}
+ADAPTATION_NAMES = {
+    "scratch": "training from scratch",
+    "full": "full fine-tuning",
+    "layer_decay": "full fine-tuning with layer-wise learning-rate decay",
+    "freeze": "fine-tuning with the early layers frozen",
+    "linear_probe": "a linear probe on frozen features",
+    "adapter": "adapters",
+    "lora": "LoRA adapters",
+    "qlora": "LoRA adapters on a 4-bit base (QLoRA)",
+    "in_context": "in-context, nothing is trained",
+    "zero_shot": "zero-shot, nothing is trained",
+}
 
 T = TypeVar("T", bound=c.Choice)
 
@@ -31,7 +47,9 @@ def fill(text: str, facts: Facts) -> str:
         fact = facts.get(match[1])
         if fact is None:
             return "an unknown number of"
-        return f"{fact.value:,.4g}" if isinstance(fact.value, float) else f"{fact.value:,}" if isinstance(fact.value, int) else str(fact.value)
+        return (
+            f"{fact.value:,.4g}" if isinstance(fact.value, float) else f"{fact.value:,}" if isinstance(fact.value, int) else str(fact.value)
+        )
 
     return PLACEHOLDER.sub(known, text)
 
@@ -45,6 +63,12 @@ def only(outcomes: Outcomes, slot: str, kind: type[T]) -> T | None:
     return next(iter(chosen(outcomes, slot, kind)), None)
 
 
+def with_sources(outcomes: Outcomes, slot: str, kind: type[T]) -> list[tuple[T, list[r.Source]]]:
+    """The values decided for a slot, each with the sources of its rule."""
+    decided = outcomes[slot].decided if slot in outcomes else ()
+    return [(cast("T", one.choice), list(one.rule.sources) if one.rule else []) for one in decided]
+
+
 # --- the documented sections -----------------------------------------------------------------------------------------
 
 
@@ -53,8 +77,12 @@ def model_design(design: Design) -> r.ModelDesign:
     family = FAMILY_NAMES[entry.family]
     rationale, tradeoff = only(design.outcomes, "rationale", c.Text), only(design.outcomes, "tradeoff", c.Text)
     weights = r.PretrainedModel(name=entry.name, source=entry.source, adaptation=_adaptation(design)) if recipe.model.pretrained else None
-    return r.ModelDesign(architecture=f"{family}: {entry.name}", rationale=fill(rationale.text, facts) if rationale else "",
-                         pretrained_model=weights, tradeoff=fill(tradeoff.text, facts) if tradeoff else "")  # fmt: skip
+    return r.ModelDesign(
+        architecture=f"{family}: {entry.name}",
+        rationale=fill(rationale.text, facts) if rationale else "",
+        pretrained_model=weights,
+        tradeoff=fill(tradeoff.text, facts) if tradeoff else "",
+    )
 
 
 def _adaptation(design: Design) -> str:
@@ -67,7 +95,11 @@ def _adaptation(design: Design) -> str:
 
 def training_strategy(design: Design) -> r.TrainingStrategy:
     recipe, facts, outcomes = design.recipe, design.facts, design.outcomes
-    normalization, sampling, batch = only(outcomes, "normalization", c.Text), only(outcomes, "sampling", c.Text), only(outcomes, "batch", c.Batch)
+    normalization, sampling, batch = (
+        only(outcomes, "normalization", c.Text),
+        only(outcomes, "sampling", c.Text),
+        only(outcomes, "batch", c.Batch),
+    )
     sizes = recipe.batch
     batch_text = f"{sizes.effective} = {sizes.per_device} a device × {sizes.accumulation} accumulated × {sizes.devices} device{'s' * (sizes.devices > 1)}"
     trains = recipe.optimizer.name != "none"
@@ -95,11 +127,17 @@ def _optimizer(design: Design) -> r.OptimizerAdvice:
     if optimizer.name == "none" or optimizer.learning_rate is None or rule is None or rule.learning_rate is None:
         return r.OptimizerAdvice(type="none: nothing is trained", learning_rate="none: nothing is trained")
     rate = rule.learning_rate
-    follows = {"none": "the same at any batch", "sqrt": "with the square root of the batch", "linear": "in proportion to the batch"}[rate.scaling]
+    follows = {"none": "the same at any batch", "sqrt": "with the square root of the batch", "linear": "in proportion to the batch"}[
+        rate.scaling
+    ]
     said = f"{optimizer.learning_rate:g} at an effective batch of {recipe.batch.effective} ({rate.value:g} at {rate.at_batch}, {follows})"
     groups = [f"{group.name} × {group.learning_rate_scale:g}" for group in optimizer.parameter_groups if group.learning_rate_scale != 1.0]
     undecayed = [group.name.replace("_", " ") for group in optimizer.parameter_groups if group.weight_decay == 0]
-    decay = f"{optimizer.weight_decay:g}" + (f", none on {' and '.join(undecayed)}" if undecayed else "") if optimizer.weight_decay is not None else None
+    decay = (
+        f"{optimizer.weight_decay:g}" + (f", none on {' and '.join(undecayed)}" if undecayed else "")
+        if optimizer.weight_decay is not None
+        else None
+    )
     return r.OptimizerAdvice(type=optimizer.name, learning_rate="; ".join([said, *groups]), scheduler=_schedule(design), weight_decay=decay)
 
 
@@ -107,7 +145,11 @@ def _schedule(design: Design) -> str | None:
     recipe = design.recipe
     if recipe.schedule is None:
         return None
-    warmup = [f"{amount:g} {unit}" for amount, unit in ((recipe.schedule.warmup_steps, "steps"), (recipe.schedule.warmup_epochs, "epochs")) if amount]
+    warmup = [
+        f"{amount:g} {unit}"
+        for amount, unit in ((recipe.schedule.warmup_steps, "steps"), (recipe.schedule.warmup_epochs, "epochs"))
+        if amount
+    ]
     if recipe.schedule.warmup_fraction:
         warmup = [f"{recipe.schedule.warmup_fraction:.0%} of the steps"]
     length = f"{recipe.epochs:g} epochs" if recipe.epochs else f"{recipe.steps:,} steps" if recipe.steps else ""
@@ -119,9 +161,15 @@ def debugging_guidance(outcomes: Outcomes, facts: Facts) -> r.DebuggingGuidance:
     issues: dict[str, r.CommonIssue] = {}
     for slot in ("issues", "likely_issues"):
         for issue in chosen(outcomes, slot, c.Issue):
-            said = r.CommonIssue(issue=issue.name, diagnosis=fill(issue.diagnosis, facts), solution=[fill(step, facts) for step in issue.solution])
+            said = r.CommonIssue(
+                issue=issue.name, diagnosis=fill(issue.diagnosis, facts), solution=[fill(step, facts) for step in issue.solution]
+            )
             issues.setdefault(issue.name, said)
-    return r.DebuggingGuidance(visualization=_texts(outcomes, "visualization", facts), checkpoints=_texts(outcomes, "checks", facts), common_issues=list(issues.values()))
+    return r.DebuggingGuidance(
+        visualization=_texts(outcomes, "visualization", facts),
+        checkpoints=_texts(outcomes, "checks", facts),
+        common_issues=list(issues.values()),
+    )
 
 
 def _texts(outcomes: Outcomes, slot: str, facts: Facts) -> list[str]:
@@ -130,7 +178,11 @@ def _texts(outcomes: Outcomes, slot: str, facts: Facts) -> list[str]:
 
 def engineering_practice(design: Design) -> r.EngineeringPractice:
     facts, outcomes = design.facts, design.outcomes
-    quantization, export, distributed = only(outcomes, "quantization", c.Quantization), only(outcomes, "export", c.Export), only(outcomes, "distributed", c.Distributed)
+    quantization, export, distributed = (
+        only(outcomes, "quantization", c.Quantization),
+        only(outcomes, "export", c.Export),
+        only(outcomes, "distributed", c.Distributed),
+    )
     compression = r.ModelCompression(
         pruning=design.recipe.compression.pruning and fill(design.recipe.compression.pruning, facts),
         quantization=fill(quantization.text, facts) if quantization else None,
@@ -138,17 +190,26 @@ def engineering_practice(design: Design) -> r.EngineeringPractice:
     )
     return r.EngineeringPractice(
         model_compression=compression,
-        inference_optimization=r.InferenceOptimization(format=export.formats, batching=export.batching, caching=export.caching) if export else None,
+        inference_optimization=r.InferenceOptimization(format=export.formats, batching=export.batching, caching=export.caching)
+        if export
+        else None,
         distributed_training=r.DistributedTraining(strategy=distributed.text, configuration=fill(distributed.configuration, facts))
-        if distributed and distributed.name != "none" else None,
-    )  # fmt: skip
+        if distributed and distributed.name != "none"
+        else None,
+    )
 
 
 def expected_performance(design: Design, figures: dict[str, Quantity]) -> r.ExpectedPerformance:
     expectation = only(design.outcomes, "expectation", c.Expectation)
-    accuracy = f"{fill(expectation.text, design.facts)} (published, not a promise)" if expectation else "unknown before a pilot run: no published result is for this data"
+    accuracy = (
+        f"{fill(expectation.text, design.facts)} (published, not a promise)"
+        if expectation
+        else "unknown before a pilot run: no published result is for this data"
+    )
     time, latency = figures.get("training_time"), figures.get("latency")
-    return r.ExpectedPerformance(accuracy=accuracy, training_time=span(time, "of one run"), inference_latency=span(latency, "a sample at batch 1"))
+    return r.ExpectedPerformance(
+        accuracy=accuracy, training_time=span(time, "of one run"), inference_latency=span(latency, "a sample at batch 1")
+    )
 
 
 def span(figure: Quantity | None, of: str) -> str | None:
@@ -175,9 +236,17 @@ def _decision(decided: Decided, facts: Facts) -> r.Decision:
         title, why = ("An edit", decided.reason) if decided.reason else ("The slot's default", "No rule asks for anything else.")
         return r.Decision(slot=slot.name, value=value, rule_id=decided.rule_id, title=title, why=why, confidence="high", path=slot.path)
     return r.Decision(
-        slot=slot.name, value=value, rule_id=rule.id, title=fill(rule.title, facts), why=fill(rule.why, facts), confidence=rule.confidence,
-        facts=matched(sorted(rule.facts), facts), sources=list(rule.sources), overrode=[other.id for other in decided.overrode], path=slot.path,
-    )  # fmt: skip
+        slot=slot.name,
+        value=value,
+        rule_id=rule.id,
+        title=fill(rule.title, facts),
+        why=fill(rule.why, facts),
+        confidence=rule.confidence,
+        facts=matched(sorted(rule.facts), facts),
+        sources=list(rule.sources),
+        overrode=[other.id for other in decided.overrode],
+        path=slot.path,
+    )
 
 
 def matched(names: Iterable[str], facts: Facts) -> list[r.MatchedFact]:

@@ -10,7 +10,9 @@ from advisor.wire import Wire
 
 ArchitectureFamily = Literal["cnn", "transformer", "rnn", "gnn", "diffusion", "mlp", "hybrid", "tabular"]
 ScheduleName = Literal["constant", "linear", "cosine", "poly", "step", "onecycle", "plateau", "inverse_sqrt"]
-AdaptationMethod = Literal["scratch", "full", "layer_decay", "freeze", "linear_probe", "adapter", "lora", "qlora", "in_context", "zero_shot"]
+AdaptationMethod = Literal[
+    "scratch", "full", "layer_decay", "freeze", "linear_probe", "adapter", "lora", "qlora", "in_context", "zero_shot"
+]
 Precision = Literal["fp32", "bf16", "fp16"]
 Library = Literal["timm", "transformers", "torch", "peft", "tabular"]
 

@@ -25,8 +25,12 @@ def make_schema(model: type[BaseModel]) -> str:
 def stale_schemas() -> list[str]:
     """The names of the schema files that differ from what the types say."""
     folder = data_folder("schemas")
-    return [name for name, model in SCHEMAS.items()
-            if not (folder / f"{name}.schema.json").exists() or (folder / f"{name}.schema.json").read_text(encoding="utf-8") != make_schema(model)]  # fmt: skip
+    return [
+        name
+        for name, model in SCHEMAS.items()
+        if not (folder / f"{name}.schema.json").exists()
+        or (folder / f"{name}.schema.json").read_text(encoding="utf-8") != make_schema(model)
+    ]
 
 
 def main() -> int:

@@ -12,8 +12,16 @@ from pydantic.alias_generators import to_camel
 class Wire(BaseModel):
     """A value on the wire. Unknown fields are errors; a value never changes after it is made."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid",
-                              frozen=True, serialize_by_alias=True, ser_json_inf_nan="null", protected_namespaces=())
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        serialize_by_alias=True,
+        ser_json_inf_nan="null",
+        protected_namespaces=(),
+    )
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON form: camelCase, nulls left out."""

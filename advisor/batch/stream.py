@@ -38,7 +38,9 @@ class _RowError(Exception):
         self.error = {"code": code, "message": message, "path": path}
 
 
-def answer_lines(lines: Iterable[bytes], depth: Depth = "static", *, rules: Iterable[str] = (), checker: Checker | None = None) -> Iterator[Row]:
+def answer_lines(
+    lines: Iterable[bytes], depth: Depth = "static", *, rules: Iterable[str] = (), checker: Checker | None = None
+) -> Iterator[Row]:
     """One row for each line that is not blank. Ids that were given explicitly must differ."""
     packs, seen = tuple(rules), set[bytes]()
     for number, line in enumerate(lines, 1):

@@ -20,7 +20,7 @@ from importlib import import_module
 from advisor import __version__
 
 OK, NO_DESIGN, BAD_INPUT, SOME_ROWS_FAILED, DEFECT, INTERRUPTED = 0, 1, 2, 3, 70, 130
-COMMANDS = {"design": "designing", "batch": "batching"}
+COMMANDS = {"design": "designing", "batch": "batching", "explain": "explaining", "what-if": "explaining"}
 DEPTHS = ("none", "static", "smoke")
 
 
@@ -44,11 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="advisor", description="From a description of a deep-learning problem to a checked design report.")
+    parser = argparse.ArgumentParser(
+        prog="advisor", description="From a description of a deep-learning problem to a checked design report."
+    )
     parser.add_argument("--version", action="version", version=f"advisor {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_design(commands)
     _add_batch(commands)
+    _add_explain(commands)
+    _add_what_if(commands)
     return parser
 
 
@@ -61,8 +65,7 @@ def _add_design(commands: Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("request", metavar="REQUEST", help="a YAML or JSON file, or - for standard input")
     command.add_argument("-o", "--output", metavar="DIR", help="write report.json and model_card.md there")
     command.add_argument("--format", choices=("summary", "json", "md"), default="summary", help="what to print (default: summary)")
-    command.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
-                         help="change the request: constraints.latencyRequirement='10 ms', facts.data.classes=10")  # fmt: skip
+    add_settings(command)
     add_verification(command)
 
 
@@ -74,8 +77,37 @@ def _add_batch(commands: Commands[argparse.ArgumentParser]) -> None:
     add_verification(command, default="static")
 
 
+def _add_explain(commands: Commands[argparse.ArgumentParser]) -> None:
+    about = "Say why each decision is what it is, or why it is not something else. Nothing is built or run."
+    command = commands.add_parser("explain", help=about, description=about)
+    command.add_argument("request", metavar="REQUEST", help="a YAML or JSON file, or - for standard input")
+    command.add_argument("--slot", help="one decision only: optimizer, adaptation, loss …")
+    command.add_argument("--why-not", metavar="VALUE", help="only the rules that would have given this value, and what kept them from it")
+    command.add_argument("--format", choices=("text", "json"), default="text", help="what to print (default: text)")
+    add_settings(command)
+    add_rules(command)
+
+
+def _add_what_if(commands: Commands[argparse.ArgumentParser]) -> None:
+    about = "Show which decisions change when the request does, and why."
+    command = commands.add_parser("what-if", help=about, description=about)
+    command.add_argument("request", metavar="REQUEST", help="a YAML or JSON file, or - for standard input")
+    command.add_argument("--format", choices=("text", "json"), default="text", help="what to print (default: text)")
+    add_settings(command, required=True)
+    add_rules(command)
+
+
+def add_settings(command: argparse.ArgumentParser, *, required: bool = False) -> None:
+    shown = "change the request: constraints.latencyRequirement='10 ms', facts.data.classes=10"
+    command.add_argument("--set", action="append", default=[], required=required, metavar="PATH=VALUE", dest="settings", help=shown)
+
+
 def add_verification(command: argparse.ArgumentParser, default: str = "smoke") -> None:
     command.add_argument("--verify", choices=DEPTHS, default=default, help=f"how much to check (default: {default})")
+    add_rules(command)
+
+
+def add_rules(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rules", action="append", default=[], metavar="DIR", help="a folder of further rules; may be given again")
 
 

@@ -65,16 +65,20 @@ class Search:
     rejected: tuple[Rejected, ...]
 
 
-def search(knowledge: Knowledge, facts: Facts, brief: Brief, models: Mapping[str, ModelEntry], devices: Mapping[str, DeviceEntry],
-           checker: Checker | None, depth: Depth) -> Search:  # fmt: skip
+def search(
+    knowledge: Knowledge,
+    facts: Facts,
+    brief: Brief,
+    models: Mapping[str, ModelEntry],
+    devices: Mapping[str, DeviceEntry],
+    checker: Checker | None,
+    depth: Depth,
+) -> Search:
     """Compare the candidates and choose the first that fits every limit and, at depth `smoke`, really trains."""
     proposal: Proposal = propose(models, brief, knowledge.rules.forbids)
 
-    def verify(design: Design) -> StaticEvidence | Refusal | None:
-        return checker.static(make_job(design, devices, "static")) if checker else None
-
     def attempt(entry: ModelEntry) -> Tried:
-        return Tried(*fit(knowledge, facts, entry, verify, devices))
+        return try_one(knowledge, facts, entry, devices, checker)
 
     if checker is None:
         tried = [attempt(entry) for entry in proposal.compared]
@@ -93,14 +97,35 @@ def search(knowledge: Knowledge, facts: Facts, brief: Brief, models: Mapping[str
     return Search(chosen, tuple(tried), proposal.rejected)
 
 
+def try_one(knowledge: Knowledge, facts: Facts, entry: ModelEntry, devices: Mapping[str, DeviceEntry], checker: Checker | None) -> Tried:
+    """One candidate, repaired as far as it goes."""
+
+    def verify(design: Design) -> StaticEvidence | Refusal | None:
+        return checker.static(make_job(design, devices, "static")) if checker else None
+
+    return Tried(*fit(knowledge, facts, entry, verify, devices))
+
+
 def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke"], *, cross_check: bool = False) -> Job:
     """The check of a design as plain data."""
     device = target_device(design.facts, devices)
     memory = number(design.facts, "compute.memory_gib", math.nan)
-    target = Target.model_validate({"kind": value(design.facts, "compute.kind") or "cpu", "name": device.name if device else None,
-                                    "memory_gib": None if math.isnan(memory) else memory,
-                                    "compute_capability": device.compute_capability if device else None})  # fmt: skip
-    return Job(check=check, task=str(value(design.facts, "task.kind")), build=design.candidate.build, recipe=design.recipe, target=target, cross_check=cross_check)
+    target = Target.model_validate(
+        {
+            "kind": value(design.facts, "compute.kind") or "cpu",
+            "name": device.name if device else None,
+            "memory_gib": None if math.isnan(memory) else memory,
+            "compute_capability": device.compute_capability if device else None,
+        }
+    )
+    return Job(
+        check=check,
+        task=str(value(design.facts, "task.kind")),
+        build=design.candidate.build,
+        recipe=design.recipe,
+        target=target,
+        cross_check=cross_check,
+    )
 
 
 def _run(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker) -> Tried:

@@ -70,7 +70,9 @@ def _forced(knowledge: Knowledge, candidate: ModelEntry) -> Edits:
     if candidate.pretrained:
         return NO_EDITS
     slot = knowledge.rules.slot["adaptation"]
-    return {"adaptation": Decided(slot, Adaptation(name="scratch"), None, reason=f"no pretrained weights are published for {candidate.name}")}
+    return {
+        "adaptation": Decided(slot, Adaptation(name="scratch"), None, reason=f"no pretrained weights are published for {candidate.name}")
+    }
 
 
 def model_facts(entry: ModelEntry) -> dict[str, Fact]:

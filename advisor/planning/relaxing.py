@@ -15,8 +15,13 @@ from advisor.report import Check, Relaxation, RelaxationChange
 
 MOST_RELAXATIONS = 3
 ACCURACY_NAMES = {"accuracy", "top1", "top-1"}
-LIMIT_OF_CHECK = {"training_memory": "compute.memory_gib", "inference_memory": "compute.memory_gib", "model_size": "limit.model_mb",
-                  "latency": "limit.latency_ms", "budget": "limit.gpu_hours"}  # fmt: skip
+LIMIT_OF_CHECK = {
+    "training_memory": "compute.memory_gib",
+    "inference_memory": "compute.memory_gib",
+    "model_size": "limit.model_mb",
+    "latency": "limit.latency_ms",
+    "budget": "limit.gpu_hours",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,9 @@ def breaches(entry: ModelEntry, facts: Facts, tried: Tried | None, accuracy: Bre
     limit = number(facts, "limit.model_mb", math.inf)
     smallest = entry.parameters.value * BYTES_A_PARAMETER[SMALLEST_FORMAT] / ONE_MILLION
     if smallest > limit and not any(breach.fact == "limit.model_mb" for breach in found):
-        found.append(Breach("limit.model_mb", limit, round(smallest, 2), "MB", f"{entry.name} is {smallest:,.1f} MB even at 8 bits a weight"))
+        found.append(
+            Breach("limit.model_mb", limit, round(smallest, 2), "MB", f"{entry.name} is {smallest:,.1f} MB even at 8 bits a weight")
+        )
     return tuple(found)
 
 
@@ -73,16 +80,19 @@ def relax(serving: Iterable[ModelEntry], facts: Facts, search: Search | None, ac
     """The smallest sets of limits to change, each with the model that then serves; fewest limits first, then least stretch."""
     tried = {one.entry.id: one for one in search.tried} if search else {}
     options = [(entry, breaches(entry, facts, tried.get(entry.id), accuracy)) for entry in serving]
-    ranked = sorted((option for option in options if option[1]), key=lambda option: (len(option[1]), math.prod(breach.stretch for breach in option[1]), option[0].id))
+    ranked = sorted(
+        (option for option in options if option[1]),
+        key=lambda option: (len(option[1]), math.prod(breach.stretch for breach in option[1]), option[0].id),
+    )
     kept: list[tuple[ModelEntry, tuple[Breach, ...]]] = []
     for entry, broken in ranked:
         names = {breach.fact for breach in broken}
         if not any({breach.fact for breach in smaller} <= names for _, smaller in kept):
             kept.append((entry, broken))
-    return tuple(_told(entry, broken, verified=entry.id in tried) for entry, broken in kept[:MOST_RELAXATIONS])
+    return tuple(_told(entry, broken) for entry, broken in kept[:MOST_RELAXATIONS])
 
 
-def _told(entry: ModelEntry, broken: tuple[Breach, ...], *, verified: bool) -> Relaxation:
+def _told(entry: ModelEntry, broken: tuple[Breach, ...]) -> Relaxation:
     changes = [RelaxationChange(fact=breach.fact, limit=breach.limit, needed=breach.needed, unit=breach.unit) for breach in broken]
     steps = " and ".join(f"{change.fact} from {change.limit:g} to {change.needed:g} {change.unit}" for change in changes)
-    return Relaxation(changes=changes, candidate=entry.id, verified=verified, text=f"Change {steps}; then {entry.name} serves.")
+    return Relaxation(changes=changes, candidate=entry.id, text=f"Change {steps}; then {entry.name} serves.")

@@ -16,7 +16,8 @@ from advisor.catalogue.entries import DeviceEntry, ModelEntry
 from advisor.engine.deciding import Decided
 from advisor.engine.facts import Facts
 from advisor.engine.loading import Knowledge
-from advisor.planning.checking import FORMAT_OF, GIB, Assessment, assess
+from advisor.planning.checking import Assessment, assess
+from advisor.planning.figures import DECODERS, FORMAT_OF, GIB
 from advisor.planning.plan import NO_EDITS, Design, Edits, plan
 from advisor.planning.sizing import value
 from advisor.report import Check, Edit
@@ -24,13 +25,14 @@ from advisor.verify.evidence import Refusal, StaticEvidence
 
 MOST_EDITS = 8
 LIGHTER = {"full": "lora", "layer_decay": "lora", "lora": "qlora"}  # for decoders: arXiv:2106.09685, arXiv:2305.14314
-ADAPTER_TASKS = ("instruction_tuning", "text_generation", "preference_tuning")
 SMALLER_FORMAT = {"none": "fp16", "bf16": "int8-dynamic", "fp16": "int8-dynamic"}
 
 Verify = Callable[[Design], StaticEvidence | Refusal | None]
 
 
-def fit(knowledge: Knowledge, facts: Facts, candidate: ModelEntry, verify: Verify, devices: Mapping[str, DeviceEntry]) -> tuple[Assessment, tuple[Edit, ...]]:
+def fit(
+    knowledge: Knowledge, facts: Facts, candidate: ModelEntry, verify: Verify, devices: Mapping[str, DeviceEntry]
+) -> tuple[Assessment, tuple[Edit, ...]]:
     """The candidate's design, edited until it fits or nothing more can be done; and what was edited, with the numbers."""
     edits: Edits = NO_EDITS
     done: list[Edit] = []
@@ -52,21 +54,35 @@ def _with(knowledge: Knowledge, edits: Edits, decided: Decided) -> Edits:
     return {**kept, decided.slot.name: decided}
 
 
-def _assessed(knowledge: Knowledge, facts: Facts, candidate: ModelEntry, edits: Edits, verify: Verify, devices: Mapping[str, DeviceEntry]) -> Assessment:
+def _assessed(
+    knowledge: Knowledge, facts: Facts, candidate: ModelEntry, edits: Edits, verify: Verify, devices: Mapping[str, DeviceEntry]
+) -> Assessment:
     design = plan(knowledge, facts, candidate, edits)
     return assess(design, verify(design), devices)
 
 
 def _edit(check: Check, decided: Decided, before: object, following: Assessment) -> Edit:
     after = next((other.value for other in following.checks if other.name == check.name), None)
-    return Edit(slot=decided.slot.name, before=before, after=_shown(decided.choice), reason=decided.reason, figure=check.name,
-                value_before=check.value or 0.0, value_after=after or 0.0, limit=check.limit or 0.0, unit=check.unit or "")  # fmt: skip
+    return Edit(
+        slot=decided.slot.name,
+        before=before,
+        after=_shown(decided.choice),
+        reason=decided.reason,
+        figure=check.name,
+        value_before=check.value or 0.0,
+        value_after=after or 0.0,
+        limit=check.limit or 0.0,
+        unit=check.unit or "",
+    )
 
 
 def _marked(assessment: Assessment, done: list[Edit]) -> Assessment:
     """Checks that pass only because of an edit say `repaired`."""
     mended = {edit.figure for edit in done}
-    checks = tuple(check.model_copy(update={"status": "repaired"}) if check.status == "passed" and check.name in mended else check for check in assessment.checks)
+    checks = tuple(
+        check.model_copy(update={"status": "repaired"}) if check.status == "passed" and check.name in mended else check
+        for check in assessment.checks
+    )
     return Assessment(assessment.design, assessment.evidence, checks, assessment.figures)
 
 
@@ -112,7 +128,7 @@ def _checkpointing(knowledge: Knowledge, assessment: Assessment, check: Check) -
 def _lighter_adaptation(knowledge: Knowledge, assessment: Assessment, check: Check) -> Iterator[Proposal]:
     facts, current = assessment.design.facts, assessment.design.recipe.model.adaptation
     wanted = LIGHTER.get(current)
-    if wanted is None or value(facts, "task.kind") not in ADAPTER_TASKS or value(facts, "setup.adaptation") == current:
+    if wanted is None or value(facts, "task.kind") not in DECODERS or value(facts, "setup.adaptation") == current:
         return
     slot = knowledge.rules.slot["adaptation"]
     rule = next((rule for rule in knowledge.rules.rules["adaptation"] if rule.choice.key == wanted), None)
@@ -127,7 +143,9 @@ def _smaller_format(knowledge: Knowledge, assessment: Assessment, check: Check) 
         name = smaller
         size = evidence.file_bytes.get(FORMAT_OF[name], math.inf) / 1e6 if evidence else 0.0
         if check.limit is not None and size <= check.limit:
-            choice = c.Quantization.model_validate({"name": name, "text": f"Store and serve the weights as {name} to stay under {check.limit:g} MB."})
+            choice = c.Quantization.model_validate(
+                {"name": name, "text": f"Store and serve the weights as {name} to stay under {check.limit:g} MB."}
+            )
             reason = f"weights stored as {name}"
             yield check, Decided(slot, choice, None, reason=reason), assessment.design.recipe.compression.quantization
             return

@@ -39,8 +39,14 @@ def make_recipe(candidate: ModelEntry, facts: Facts, outcomes: Outcomes) -> Reci
     export, distributed = cast("c.Export | None", _the(outcomes, "export")), cast("c.Distributed | None", _the(outcomes, "distributed"))
     trains = optimizer.name != "none"
     return Recipe(
-        model=RecipeModel(id=candidate.id, library=candidate.build.library, architecture_family=candidate.family, license=candidate.license,
-                          pretrained=candidate.pretrained and adaptation.name != "scratch", adaptation=adaptation.name),
+        model=RecipeModel(
+            id=candidate.id,
+            library=candidate.build.library,
+            architecture_family=candidate.family,
+            license=candidate.license,
+            pretrained=candidate.pretrained and adaptation.name != "scratch",
+            adaptation=adaptation.name,
+        ),
         input=size_input(candidate, facts, cast("c.Input", _the(outcomes, "input"))),
         loss=_losses(outcomes),
         metric=cast("c.Metric", _the(outcomes, "metric")).name,
@@ -57,11 +63,14 @@ def make_recipe(candidate: ModelEntry, facts: Facts, outcomes: Outcomes) -> Reci
         lora=adaptation.lora,
         regularization=_techniques(outcomes, "regularization"),
         augmentation=_techniques(outcomes, "augmentation"),
-        compression=Compression(quantization=cast("c.Quantization", _the(outcomes, "quantization")).name,
-                                pruning=_text(outcomes, "pruning"), distillation=_text(outcomes, "distillation")),
+        compression=Compression(
+            quantization=cast("c.Quantization", _the(outcomes, "quantization")).name,
+            pruning=_text(outcomes, "pruning"),
+            distillation=_text(outcomes, "distillation"),
+        ),
         export=export.formats if export else [],
         distributed=distributed.name if distributed and distributed.name != "none" else None,
-    )  # fmt: skip
+    )
 
 
 def size_batch(choice: c.Batch, devices: int) -> RecipeBatch:
@@ -112,8 +121,14 @@ def _optimizer(choice: c.Optimizer, effective_batch: int) -> RecipeOptimizer:
     if choice.name == "none" or choice.learning_rate is None:
         return RecipeOptimizer(name=choice.name)
     groups = [ParameterGroup(**group.model_dump()) for group in choice.groups]
-    return RecipeOptimizer(name=choice.name, learning_rate=scale_learning_rate(choice.learning_rate, effective_batch), betas=choice.betas,
-                           weight_decay=choice.weight_decay, momentum=choice.momentum, parameter_groups=groups)  # fmt: skip
+    return RecipeOptimizer(
+        name=choice.name,
+        learning_rate=scale_learning_rate(choice.learning_rate, effective_batch),
+        betas=choice.betas,
+        weight_decay=choice.weight_decay,
+        momentum=choice.momentum,
+        parameter_groups=groups,
+    )
 
 
 def _losses(outcomes: Outcomes) -> list[Named]:

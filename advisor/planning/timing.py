@@ -59,11 +59,18 @@ def estimate_latency(flops: float, weight_bytes: float, device: DeviceEntry, pre
         memory = weight_bytes / (reading * bandwidth) if bandwidth else 0.0
         return max(arithmetic, memory) * MILLISECONDS + call
 
-    return _interval(time(share.high, reach.high, overhead.low), time(share.typical, reach.typical, overhead.typical),
-                     time(share.low, reach.low, overhead.high), "ms", device)  # fmt: skip
+    return _interval(
+        time(share.high, reach.high, overhead.low),
+        time(share.typical, reach.typical, overhead.typical),
+        time(share.low, reach.low, overhead.high),
+        "ms",
+        device,
+    )
 
 
-def estimate_training_hours(flops_forward: float, samples: float, device: DeviceEntry, devices: int, precision: Precision) -> Quantity | None:
+def estimate_training_hours(
+    flops_forward: float, samples: float, device: DeviceEntry, devices: int, precision: Precision
+) -> Quantity | None:
     """Hours to show `samples` samples to the model, forward and backward, on `devices` devices that scale without loss."""
     peak = peak_flops(device, precision)
     if peak is None:
@@ -79,4 +86,6 @@ def _kind(device: DeviceEntry) -> str:
 
 def _interval(low: float, typical: float, high: float, unit: str, device: DeviceEntry) -> Quantity:
     rounded = [float(f"{figure:.3g}") for figure in (low, typical, high)]
-    return Quantity(value=rounded[1], low=rounded[0], high=rounded[2], unit=unit, basis=Basis.ESTIMATED, source=f"roofline on {device.name}")
+    return Quantity(
+        value=rounded[1], low=rounded[0], high=rounded[2], unit=unit, basis=Basis.ESTIMATED, source=f"roofline on {device.name}"
+    )

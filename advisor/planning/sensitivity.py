@@ -1,0 +1,175 @@
+"""The nearest thresholds: which fact, at what value, would change which decision to what. Every entry is proved by evaluating it.
+
+Stated and assumed facts are varied, and derived ones follow. The thresholds come straight from the rules' boxes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from advisor.choices import Technique
+from advisor.engine.deciding import Outcome, Outcomes, redecide
+from advisor.engine.facts import Fact, Facts, Origin, Value
+from advisor.engine.loading import Knowledge
+from advisor.engine.region import Span
+from advisor.engine.rules import RuleSet
+from advisor.engine.vocabulary import FactSpec
+from advisor.planning.plan import Design
+from advisor.report import Sensitivity
+
+VARIED = (Origin.STATED, Origin.ASSUMED)
+STEP = 1e-6  # just past a threshold, relative to it
+MOST_TRIED = 8  # values on each side of a fact; farther thresholds are not near
+
+Derive = Callable[[Facts], Facts]
+
+
+@dataclass(frozen=True)
+class Flip:
+    """At `threshold`, and not between it and `value`, the slot's decision is another."""
+
+    fact: str
+    value: Value
+    threshold: Value
+    slot: str
+    before: Outcome
+    after: Outcome
+
+
+def flips(knowledge: Knowledge, design: Design, derive: Derive) -> list[Flip]:
+    """For each varied fact, the nearest change on each side (numbers) or under each other value (assumed words)."""
+    found: list[Flip] = []
+    for name, fact in design.facts.items():
+        if fact.origin not in VARIED or name.startswith(("model.", "decision.", "task.")):
+            continue
+        spec = knowledge.vocabulary.get(name)
+        if spec is None:
+            continue
+        for side in _sides(knowledge.rules, spec, design.facts, derive):
+            found += _first_change(knowledge, design, name, side, derive)
+    return found
+
+
+def sensitivity(knowledge: Knowledge, design: Design, derive: Derive) -> list[Sensitivity]:
+    """The flips in the report's form, the relatively nearest first."""
+    return [
+        Sensitivity(
+            fact=flip.fact,
+            value=flip.value,
+            threshold=flip.threshold,
+            slot=flip.slot,
+            before=_shown(flip.before, flip.after),
+            after=_shown(flip.after, flip.before),
+            rule_id=_rule_id(flip.after),
+        )
+        for flip in sorted(flips(knowledge, design, derive), key=_distance)
+    ]
+
+
+def _first_change(knowledge: Knowledge, design: Design, name: str, side: Iterable[Value], derive: Derive) -> list[Flip]:
+    for threshold in side:
+        after = outcomes_at(knowledge, design, name, threshold, derive)
+        changed = [slot for slot, outcome in after.items() if _is_recipe(outcome) and _values(outcome) != _values(design.outcomes[slot])]
+        if changed:
+            return [Flip(name, design.facts[name].value, threshold, slot, design.outcomes[slot], after[slot]) for slot in changed]
+    return []
+
+
+def outcomes_at(knowledge: Knowledge, design: Design, name: str, value: Value, derive: Derive) -> Outcomes:
+    """What would be decided for the same candidate if one fact had another value."""
+    facts = derive({**design.facts, name: Fact(value, Origin.STATED)})
+    changed = {fact for fact in facts.keys() | design.facts.keys() if facts.get(fact) != design.facts.get(fact)}
+    slots = [slot for slot in knowledge.rules.slots if slot.name in design.outcomes]
+    return redecide(knowledge.rules, slots, facts, design.outcomes, changed, design.edits)
+
+
+# --- where to look ---------------------------------------------------------------------------------------------------
+
+
+def _sides(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) -> Iterator[Sequence[Value]]:
+    """Values to try in the order of their distance; one list a direction, or one for each other word."""
+    current = facts[spec.name].value
+    if not spec.is_numeric:
+        others = sorted((spec.universe or frozenset()) - {current}, key=str)
+        yield from ([other] for other in others if facts[spec.name].origin is Origin.ASSUMED)
+        return
+    assert isinstance(current, int | float)
+    marks = sorted(_thresholds(rules, spec, facts, derive))
+    yield [value for mark in reversed(marks) for value in (mark, _past(spec, mark, -1)) if value < current][:MOST_TRIED]
+    yield [value for mark in marks for value in (mark, _past(spec, mark, 1)) if value > current][:MOST_TRIED]
+
+
+def _past(spec: FactSpec, mark: float, direction: int) -> float:
+    """Just beyond a threshold, inside the fact's bounds."""
+    beyond = mark + direction * (1 if spec.type == "integer" else max(abs(mark) * STEP, STEP))
+    return max(beyond, spec.min) if spec.min is not None else beyond
+
+
+def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) -> set[float]:
+    """The fact's thresholds, and those of facts derived from it, carried back in proportion."""
+    found = _ends(rules, spec.name)
+    current = facts[spec.name].value
+    if not isinstance(current, int | float) or not current:
+        return found
+    doubled = derive({**facts, spec.name: Fact(current * 2, Origin.STATED)})
+    for name, fact in doubled.items():
+        before = facts.get(name)
+        if (
+            name != spec.name
+            and before is not None
+            and before.value != fact.value
+            and isinstance(before.value, int | float)
+            and before.value
+        ):
+            scale = current / float(before.value) if float(fact.value) > float(before.value) else 0.0
+            found |= {end * scale for end in _ends(rules, name) if scale}
+    return {math.ceil(end) if spec.type == "integer" else end for end in found}
+
+
+def _ends(rules: RuleSet, fact: str) -> set[float]:
+    cached = _ENDS.get((rules.digest, fact))
+    if cached is None:
+        domains = [domain for group in rules.rules.values() for rule in group for name, domain in rule.leaves if name == fact]
+        cached = {
+            end
+            for domain in domains
+            if isinstance(domain, Span)
+            for interval in domain.intervals
+            for end in (interval.low, interval.high)
+            if math.isfinite(end) and end not in (domain.bounds.low, domain.bounds.high)
+        }
+        _ENDS[rules.digest, fact] = cached
+    return set(cached)
+
+
+_ENDS: dict[tuple[str, str], set[float]] = {}
+
+
+def _distance(flip: Flip) -> tuple[float, str, str]:
+    if isinstance(flip.value, bool | str) or isinstance(flip.threshold, bool | str) or not flip.value or not flip.threshold:
+        return (math.inf, flip.fact, flip.slot)
+    return (abs(math.log(float(flip.threshold) / float(flip.value))), flip.fact, flip.slot)
+
+
+def _is_recipe(outcome: Outcome) -> bool:
+    """Guidance changes its wording at many thresholds; what matters here is what would be built and trained."""
+    return outcome.slot.hit != "collect" or outcome.slot.choice is Technique
+
+
+def _values(outcome: Outcome) -> list[object]:
+    return [decided.choice for decided in outcome.decided]
+
+
+def _shown(outcome: Outcome, other: Outcome) -> object:
+    """What tells one outcome from another: the names, or where they are the same, the whole values."""
+    if [decided.choice.key for decided in outcome.decided] != [decided.choice.key for decided in other.decided]:
+        values: list[object] = [decided.choice.key for decided in outcome.decided]
+    else:
+        values = [decided.choice.model_dump(mode="json", exclude_none=True, exclude_defaults=True) for decided in outcome.decided]
+    return values if outcome.slot.hit == "collect" else values[0] if values else None
+
+
+def _rule_id(outcome: Outcome) -> str:
+    return outcome.decided[0].rule_id if outcome.decided else "none"
