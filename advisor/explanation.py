@@ -95,7 +95,11 @@ def explain(
     slots = {name: _explained(made, outcome, not_value) for name, outcome in wanted.items()}
     if not_value is not None:
         slots = {name: explained for name, explained in slots.items() if explained.standpoints}
-    assumed = [f"{name} = {shown(fact.value)}" for name, fact in sorted(made.facts.items()) if fact.origin is Origin.ASSUMED]
+    assumed = [
+        f"{name} = {str(fact.value).lower() if isinstance(fact.value, bool) else shown(fact.value)}"
+        for name, fact in sorted(made.facts.items())
+        if fact.origin is Origin.ASSUMED
+    ]
     questions = [*critical_questions(made.knowledge, made.facts), *open_questions(made.knowledge, made.outcomes, made.known)]
     return Explanation(
         candidate=made.candidate, slots=slots, assumed=assumed, unknown=[f"{one.fact}: {one.question} {one.why}" for one in questions]

@@ -23,9 +23,11 @@ from advisor.engine.facts import Facts, Origin
 from advisor.engine.loading import Knowledge, load_knowledge, rule_paths
 from advisor.evidence_report import smoke_checks, smoke_figures, workflow
 from advisor.intake import Intake, read_facts
+from advisor.intake.derive import follow
 from advisor.planning.designing import Checker, Depth, Search, Tried, search, try_one
 from advisor.planning.plan import Brief, brief
 from advisor.planning.relaxing import Breach, accuracy_breach, relax
+from advisor.planning.sensitivity import sensitivity
 from advisor.reading import read_request
 from advisor.request import Request
 from advisor.verify.evidence import SmokeEvidence
@@ -193,6 +195,7 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         candidates=_candidates(found),
         verification=checks,
         clarifications=open_questions(session.knowledge, made.outcomes, made.facts),
+        sensitivity=sensitivity(session.knowledge, made, follow),
         workflow=workflow(best, verify, session.facts),
         seed=0,
         versions=_versions(best),
@@ -302,8 +305,7 @@ def _candidate(tried: Tried, best: Tried | None) -> r.Candidate:
 def _reason(tried: Tried, verdict: str) -> str:
     if verdict == "rejected":
         failed = [f"{check.name}: {check.detail}" for check in tried.assessment.failed]
-        if tried.smoke_failed:
-            failed.append("the smoke-train failed")
+        failed += [f"{check.name}: {check.detail}" for check in smoke_checks(tried.smoke, "smoke") if check.status == "failed"]
         return "; ".join(failed)
     mended = f" after {len(tried.edits)} edit{'s' * (len(tried.edits) > 1)}" if tried.edits else ""
     if verdict == "chosen":

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from advisor.engine.loading import load_knowledge, rule_paths
 from advisor.errors import AdvisorError
 from advisor.located import MAX_BYTES, parse_json
 from advisor.pipeline import design
@@ -43,6 +44,7 @@ def answer_lines(
 ) -> Iterator[Row]:
     """One row for each line that is not blank. Ids that were given explicitly must differ."""
     packs, seen = tuple(rules), set[bytes]()
+    load_knowledge(rule_paths(packs))  # a faulty pack is the caller's fault, not every row's
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield _answer(line, number, seen, depth, packs, checker)
@@ -79,6 +81,8 @@ def _parsed(line: bytes, seen: set[bytes], row: dict[str, Any]) -> tuple[str, di
         raise _RowError("bad_request", "a line must be a JSON object")
     if "request" not in document.data:
         return hashlib.sha256(json.dumps(document.data, sort_keys=True).encode()).hexdigest()[:ID_LENGTH], document.data
+    if not isinstance(document.data["request"], dict):
+        raise _RowError("bad_request", "a request must be a JSON object", "request")
     given = document.data.get("id")
     row["id"] = name = _named(given, document.data)
     if given is not None:

@@ -18,9 +18,10 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from advisor import __version__
+from advisor.cli.rules_parser import add_rule_commands
 
 OK, NO_DESIGN, BAD_INPUT, SOME_ROWS_FAILED, DEFECT, INTERRUPTED = 0, 1, 2, 3, 70, 130
-COMMANDS = {"design": "designing", "batch": "batching", "explain": "explaining", "what-if": "explaining"}
+COMMANDS = {"design": "designing", "batch": "batching", "explain": "explaining", "what-if": "explaining", "rules": "rules"}
 DEPTHS = ("none", "static", "smoke")
 
 
@@ -53,6 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_batch(commands)
     _add_explain(commands)
     _add_what_if(commands)
+    add_rule_commands(commands)
     return parser
 
 

@@ -24,11 +24,12 @@ STEP = 1e-6  # just past a threshold, relative to it
 MOST_TRIED = 8  # values on each side of a fact; farther thresholds are not near
 
 Derive = Callable[[Facts], Facts]
+MOST_SHOWN = 12  # the nearest; the rest is a search away with what-if
 
 
 @dataclass(frozen=True)
 class Flip:
-    """At `threshold`, and not between it and `value`, the slot's decision is another."""
+    """At `threshold` or just past it, and not between it and `value`, the slot's decision is another."""
 
     fact: str
     value: Value
@@ -64,7 +65,7 @@ def sensitivity(knowledge: Knowledge, design: Design, derive: Derive) -> list[Se
             after=_shown(flip.after, flip.before),
             rule_id=_rule_id(flip.after),
         )
-        for flip in sorted(flips(knowledge, design, derive), key=_distance)
+        for flip in sorted(flips(knowledge, design, derive), key=_distance)[:MOST_SHOWN]
     ]
 
 
@@ -73,7 +74,8 @@ def _first_change(knowledge: Knowledge, design: Design, name: str, side: Iterabl
         after = outcomes_at(knowledge, design, name, threshold, derive)
         changed = [slot for slot, outcome in after.items() if _is_recipe(outcome) and _values(outcome) != _values(design.outcomes[slot])]
         if changed:
-            return [Flip(name, design.facts[name].value, threshold, slot, design.outcomes[slot], after[slot]) for slot in changed]
+            mark = _mark(knowledge.vocabulary[name], threshold)
+            return [Flip(name, design.facts[name].value, mark, slot, design.outcomes[slot], after[slot]) for slot in changed]
     return []
 
 
@@ -99,6 +101,11 @@ def _sides(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) -> Iter
     marks = sorted(_thresholds(rules, spec, facts, derive))
     yield [value for mark in reversed(marks) for value in (mark, _past(spec, mark, -1)) if value < current][:MOST_TRIED]
     yield [value for mark in marks for value in (mark, _past(spec, mark, 1)) if value > current][:MOST_TRIED]
+
+
+def _mark(spec: FactSpec, value: Value) -> Value:
+    """The threshold that a value just past it was made from: people are told 10, not 9.99999."""
+    return float(f"{value:.4g}") if spec.type == "number" and isinstance(value, int | float) else value
 
 
 def _past(spec: FactSpec, mark: float, direction: int) -> float:
