@@ -24,12 +24,22 @@ except ImportError:  # PyYAML built without libyaml: slower, same results
 MAX_BYTES = 5_000_000
 MAX_DEPTH = 64
 MAX_NODES = 500_000
+# libyaml's composer recurses on the C stack without a guard: 20,000 levels overran 8 MiB of it, 10,000 did not (PyYAML 6.0.3).
+SAFE_OPENERS = 5_000
+
+_COLLECTION_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_INDENTS = re.compile(r"^[ ?:-]*", re.MULTILINE)
+_ESCAPED_PAIR = re.compile(r"(\\\\)|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 _CORE_SCALARS = (
     ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("tag:yaml.org,2002:int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    ("tag:yaml.org,2002:float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
 )
 
 
@@ -107,7 +117,9 @@ def decode(raw: bytes, file: str) -> tuple[str, list[Fault]]:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
-        return "", [Fault(Place(file, line, column), f"is not UTF-8 text (byte 0x{raw[error.start]:02x}); a binary file, or another encoding?")]
+        return "", [
+            Fault(Place(file, line, column), f"is not UTF-8 text (byte 0x{raw[error.start]:02x}); a binary file, or another encoding?")
+        ]
     if "\x00" in text:
         return "", [Fault(Place(file, text.count("\n", 0, text.index("\x00")) + 1), "holds a NUL character; is it a binary file?")]
     return text, []
@@ -116,6 +128,8 @@ def decode(raw: bytes, file: str) -> tuple[str, list[Fault]]:
 def parse_yaml(text: str, file: str) -> Document:
     """One YAML (or JSON) document. Faults are collected in the result; `data` is None where nothing could be read."""
     document = Document(None, file)
+    if _may_exhaust_stack(text):
+        return Document(None, file, faults=[Fault(Place(file), f"is nested deeper than {MAX_DEPTH} levels")])
     loader = _CoreLoader(text)
     try:
         document._root = loader.get_single_node()
@@ -137,6 +151,21 @@ def parse_yaml(text: str, file: str) -> Document:
     return document
 
 
+def _may_exhaust_stack(text: str) -> bool:
+    """Whether composing `text` could overrun the C stack: told from its parser's events, where it opens enough to be able to."""
+    if text.count("[") + text.count("{") + max((len(run) for run in _INDENTS.findall(text)), default=0) < SAFE_OPENERS:
+        return False
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_BaseLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > SAFE_OPENERS:
+                return True
+    except yaml.YAMLError:  # said again, with its place, when the text is composed
+        return False
+    return False
+
+
 class _Constructor:
     """Plain data from nodes; tags, bombs, deep nesting and duplicate keys become faults."""
 
@@ -155,8 +184,13 @@ class _Constructor:
             return None
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
             self.stopped = True
-            self.fault(node, f"expands to more than {MAX_NODES:,} values" if self.nodes > MAX_NODES else f"is nested deeper than {MAX_DEPTH} levels")
+            self.fault(
+                node,
+                f"expands to more than {MAX_NODES:,} values" if self.nodes > MAX_NODES else f"is nested deeper than {MAX_DEPTH} levels",
+            )
             return None
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTION_TAGS:
+            self.fault(node, f"the tag {node.tag!r} is not allowed; plain values only")
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -197,14 +231,22 @@ class _Constructor:
 def parse_json(text: str, file: str) -> Document:
     """One JSON document, strictly: no NaN, no duplicate keys. Positions come from reading it as YAML, of which it is a part."""
     try:
-        json.loads(text, parse_constant=_reject_constant)
+        data = json.loads(text, parse_constant=_reject_constant)
     except json.JSONDecodeError as error:
         return Document(None, file, faults=[Fault(Place(file, error.lineno, error.colno), f"is not valid JSON: {error.msg}")])
     except RecursionError:
         return Document(None, file, faults=[Fault(Place(file), f"is nested deeper than {MAX_DEPTH} levels")])
     except ValueError as error:
         return Document(None, file, faults=[Fault(Place(file), f"is not valid JSON: {error}")])
-    return parse_yaml(text.replace("\t", " "), file)
+    document = parse_yaml(_ESCAPED_PAIR.sub(_unescaped_pair, text.replace("\t", " ")), file)
+    if not document.faults:
+        document.data = data  # YAML folds U+2028 and U+0085 inside strings, JSON keeps them
+    return document
+
+
+def _unescaped_pair(found: re.Match[str]) -> str:
+    """The character that two escaped surrogates stand for: JSON writes it so, YAML refuses it. An escaped backslash stays."""
+    return found[0] if found[1] else str(json.loads(f'"{found[0]}"'))
 
 
 def _reject_constant(name: str) -> Any:

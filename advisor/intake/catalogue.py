@@ -1,0 +1,47 @@
+"""The catalogue as intake needs it: entries, and the names that people use for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry
+from advisor.intake.names import NameIndex
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Devices, models and datasets by id."""
+
+    devices: Mapping[str, DeviceEntry]
+    models: Mapping[str, ModelEntry]
+    datasets: Mapping[str, DatasetEntry]
+
+    @cached_property
+    def device_names(self) -> NameIndex:
+        return NameIndex(self.devices)
+
+    @cached_property
+    def model_names(self) -> NameIndex:
+        return NameIndex(self.models)
+
+    @cached_property
+    def dataset_names(self) -> NameIndex:
+        return NameIndex(self.datasets)
+
+    def named_datasets(self, text: str) -> list[tuple[DatasetEntry, tuple[int, int]]]:
+        """The datasets named in a lower-case text, with their spans; a name that begins others ("COCO") stands for those too."""
+        return [
+            (self.datasets[id_], (mention.start, mention.end))
+            for mention in self.dataset_names.find(text)
+            for id_ in dict.fromkeys((*mention.ids, *self.dataset_names.beginning(mention.runs)))
+        ]
+
+
+@cache
+def load_catalogue() -> Catalogue:
+    """The installed catalogue. Raises KnowledgeError where a file of it is faulty."""
+    from advisor import catalogue
+
+    return Catalogue(catalogue.devices(), catalogue.models(), catalogue.datasets())

@@ -1,0 +1,63 @@
+"""The patterns of `data.size`: numbers with what they count. Each is searched in lower case, and blanked where it is found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from advisor.quantity import BYTE_UNIT, COUNT, DURATION, NUMBER
+
+# Words that turn the meaning of what they stand in, so that it may not be passed over as a description.
+_TURNING = (
+    r"(?!(?:which|half|some|not|no|none|most|without|but|or|if|maybe|perhaps|missing|per|each|yet|about|around|un\w+|at|"
+    r"train\w*|test\w*|val\w*|dev|held|than|to|and|in|into|across|every|of)\b)"
+)
+_WORD = rf"{_TURNING}(?!{BYTE_UNIT})[^\W\d_][\w'/.-]{{0,30}}"
+_TAIL = rf"(?:\s+(?:of|from|with|about)(?:\s+(?:(?:in|and|the|a|our|to)\s+)?{_WORD}){{1,5}}(?=\s*(?:[,;.()]|$|\sin\s)))?"
+_SPLIT = r"train(?:ing)?|val(?:id(?:ation)?)?|dev|test(?:ing)?|held[- ]out"
+LABELLED = r"labell?ed|annotated"
+
+PLUS = re.compile(r"(?<=[\dkmb])\+(?=\s|$)")
+RANGE = re.compile(rf"(?:\b(?:between|from)\s+)?(?P<low>{COUNT})\s*(?:-|\bto\b|\band\b|\.\.)\s*(?P<high>{COUNT})")
+PER_CLASS = re.compile(
+    rf"(?P<value>{COUNT})[ -]?(?:[^\W\d_]{{1,20}}\s)?(?:(?:per|/|for each|in each|each)\s?(?:class|category|label)\b|-?shots?\b)"
+)
+IMAGE_SIZE = re.compile(
+    r"(?<![\w.])(?P<width>\d{2,5})\s?(?:px\s?)?[x×]\s?(?P<height>\d{2,5})(?:\s?[x×]\s?\d{1,4})?\s?(?:px|pixels?)?(?!\w)"
+)
+LENGTH = re.compile(rf"(?:\bof\s+)?(?P<value>{COUNT})\s+tokens?\s+(?:each|per \w+|long)\b")
+TOKENS = re.compile(rf"(?P<value>{COUNT})\s*(?:[^\W\d_]+\s)?tokens\b{_TAIL}")
+PERIOD = re.compile(rf"(?P<value>{COUNT})[ -]?(?P<unit>{DURATION})(?!-)(?:['\s]+(?:worth\s+)?(?:of\s+)?(?:{_WORD}\s*){{1,6}})?")
+_SHORT = r"(?:s|secs?|seconds?|mins?|minutes?)"
+EACH_LASTS = re.compile(
+    rf"\bof\s+(?:about\s+)?{NUMBER}[ -]?{_SHORT}\b(?:\s+each\b)?"
+    rf"|{NUMBER}-?{_SHORT}\s(?=(?:[^\W\d_]+\s)?(?:clip|video|recording|utterance|segment)s?\b)"
+)
+VOLUME = re.compile(rf"(?P<value>{NUMBER})\s*{BYTE_UNIT}")
+BARE = re.compile(rf"(?P<value>{COUNT})(?:\s*(?P<labelled>{LABELLED})\b)?(?:\s*(?P<split>{_SPLIT})\b)?")
+PLURAL = re.compile(rf"(?P<value>{COUNT})\s+(?P<noun>(?:{_WORD}\s+){{0,2}}(?={_WORD})[^\W\d_]{{3,30}}s)\b{_TAIL}")
+UNLABELLED = re.compile(rf"(?P<value>{COUNT})\s*(?:unlabell?ed|not (?:yet )?(?:labell?ed|annotated))\b")
+# A name for something: it has a capital inside or a digit, as OpenWebText or OASST1 do.
+NAME = re.compile(r"(?<![\w.])[^\W\d_](?=[\w.-]*[A-Z0-9])[\w.-]{1,40}")
+AUDIO = re.compile(r"\b(?:audio|speech|recordings?|sounds?|music|voice|podcasts?|calls)\b")
+
+
+@dataclass(frozen=True)
+class Nouns:
+    """The nouns that numbers stand before, as patterns; made once from the vocabulary."""
+
+    item: re.Pattern[str]
+    class_of: Mapping[str, str]
+    frequencies: Mapping[str, re.Pattern[str]]
+
+
+def compile_nouns(nouns: Mapping[str, Iterable[str]], frequencies: Mapping[str, Iterable[str]]) -> Nouns:
+    """Patterns from `nouns` and `frequencies` of the vocabulary; a noun stands there in the singular."""
+    class_of = {form: kind for kind, words in nouns.items() for word in words for form in (word, word + "s")}
+    choice = "|".join(re.escape(word) for word in sorted(class_of, key=len, reverse=True))
+    item = re.compile(
+        rf"(?P<value>{COUNT})[ -]*(?P<words>(?:{_WORD}\s+|(?:{_SPLIT})\s+|(?:{LABELLED})\s+){{0,4}}?(?:[^\W\d_]+-)?)"
+        rf"(?P<noun>{choice})(?!-?\w|\s+(?:{choice})(?!\w))(?:\s+each\b)?{_TAIL}"
+    )
+    return Nouns(item, class_of, {name: re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b") for name, words in frequencies.items()})

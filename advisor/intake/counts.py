@@ -1,0 +1,194 @@
+"""How much data there is: `5,000 labelled images, 10 classes`, `2 years of daily sales`, `1,000 daily series of 1,000 steps`."""
+
+from __future__ import annotations
+
+import re
+
+from advisor.intake.count_patterns import (
+    AUDIO,
+    BARE,
+    EACH_LASTS,
+    IMAGE_SIZE,
+    LABELLED,
+    LENGTH,
+    NAME,
+    PER_CLASS,
+    PERIOD,
+    PLURAL,
+    PLUS,
+    RANGE,
+    TOKENS,
+    UNLABELLED,
+    VOLUME,
+    Nouns,
+)
+from advisor.intake.counted import DAY, Counts, Found, with_labels, with_samples, with_time
+from advisor.intake.text import ABOUT, LOWER, UPPER, Text, words
+from advisor.quantity import COUNT, number, seconds
+
+FORMS = ("5,000 labelled images, 10 classes", "2 years of daily sales")
+MOST = 1e15  # above it, counting with floating point would no longer be exact
+
+_WORDS = words(
+    """
+    of in the and a with into across for our all total overall dataset data set size we have are there is training available from each
+    daily hourly weekly monthly on by samples has that labelled labeled annotated images per class classes labels over as one both old
+    history historical sales spread around
+    """
+)
+
+
+def read_counts(text: Text, nouns: Nouns) -> Counts:
+    """What `text` says about the amount of data; names of known datasets are blanked in it already."""
+    found = Found()
+    whole = text.left
+    _bounds(text, found)
+    sizes = [min(int(match["width"]), int(match["height"])) for match in text.take_all(IMAGE_SIZE)]
+    _ranges(text, found)
+    text.refuse_negative()
+    per_class = [number(match["value"]) for match in text.take_all(PER_CLASS)]
+    lengths = [_whole_number(text, match["value"], match.span()) for match in text.take_all(LENGTH)]
+    tokens = text.take(TOKENS)
+    for lasting in list(EACH_LASTS.finditer(text.left)):
+        text.left = text.left.replace(lasting[0], " " * len(lasting[0]))  # a gap, so that the noun stays with its number
+        found.remarks.append(f"{lasting[0].strip()!r} decides nothing here")
+    volume = text.take(VOLUME)
+    if volume:
+        text.fail("is a volume; say how many samples there are", [volume.span()])
+    _labels(text, found)
+    _items(text, nouns, found)
+    days = [number(match["value"]) * seconds(match["unit"]) / DAY for match in text.take_all(PERIOD)]
+    frequency = next((name for name, pattern in nouns.frequencies.items() if pattern.search(whole)), None)
+    for pattern in nouns.frequencies.values():
+        text.take_all(pattern)
+    names = _names(text)
+    if not days:
+        _bare(text, found)
+    text.finish(_WORDS)
+    counts = Counts(
+        unit=found.noun,
+        classes=found.one(text, "classes"),
+        per_class=_single(text, per_class, "number per class"),
+        series=found.one(text, "series"),
+        frequency=frequency,
+        features=found.one(text, "features"),
+        image_size=_single(text, sizes, "image size"),
+        sample_tokens=_single(text, lengths, "length"),
+        tokens=round(number(tokens["value"])) if tokens else None,
+        datasets=names,
+        remarks=tuple(found.remarks),
+    )
+    counts = with_time(text, counts, found, days, is_audio=AUDIO.search(whole) is not None)
+    return with_samples(text, with_labels(counts, found), found)
+
+
+# --- taking numbers out of the text ----------------------------------------------------------------------------------
+
+
+def _bounds(text: Text, found: Found) -> None:
+    for pattern, bound in ((UPPER, "an upper bound"), (LOWER, "a lower bound")):
+        if text.take_all(pattern):
+            found.remarks.append(f"is {bound}, read as the number itself")
+    text.take_all(ABOUT)
+    if PLUS.search(text.left):
+        text.left = PLUS.sub(" ", text.left)
+        found.remarks.append("is a lower bound, read as the number itself")
+
+
+def _ranges(text: Text, found: Found) -> None:
+    """Of a range the lower end counts: a design for fewer samples serves more, not the other way round."""
+    for match in list(RANGE.finditer(text.left)):
+        low, high = match["low"], match["high"]
+        multiple = re.search(r"[a-z]+$", high)
+        if multiple and not re.search(r"[a-z]$", low):
+            low += multiple[0]
+        if match[0].startswith("from") or "-" in match[0] or match[0].startswith("between") or " to " in match[0] or ".." in match[0]:
+            if number(low) >= number(match["high"]):
+                text.fail("is a range whose lower end is not below its upper end", [match.span()])
+            found.remarks.append(f"is a range; the design is for its lower end, {number(low):,.0f}")
+            lower = f"{number(low):.0f}"
+            if len(lower) > match.end() - match.start():
+                text.fail("is a range that cannot be read", [match.span()])
+            text.left = text.left[: match.start()] + lower.rjust(match.end() - match.start()) + text.left[match.end() :]
+
+
+def _labels(text: Text, found: Found) -> None:
+    """`50k unlabelled` beside another number are not samples with labels; alone they are the samples."""
+    values = [_whole_number(text, match["value"], match.span()) for match in UNLABELLED.finditer(text.left)]
+    if len(values) == 1 and re.search(COUNT, UNLABELLED.sub("", text.left)):
+        text.take(UNLABELLED)
+        found.by["unlabelled"] = values
+        text.take(re.compile(r"(?<=\0)\s*(?:images|samples|examples|texts|rows|records)\b"))
+    elif values:
+        text.take(re.compile(r"\b(?:unlabell?ed|not (?:yet )?(?:labell?ed|annotated))\b"))
+        found.by["all_unlabelled"] = values
+
+
+def _items(text: Text, nouns: Nouns, found: Found) -> None:
+    for match in text.take_all(nouns.item):
+        value, kind, before = _whole_number(text, match["value"], match.span()), nouns.class_of[match["noun"]], match["words"]
+        if match["noun"] in ("class", "category") and value != 1:
+            text.fail("says how many a class has, or how many classes there are? write '10 classes' or '8 per class'", [match.span()])
+        if kind == "samples" and re.search(r"\b(?:val|valid|validation|dev|test|testing|held[- ]out)\b", before):
+            continue
+        if kind == "samples" and re.search(r"\btrain(?:ing)?\b", before):
+            found.train.append(value)
+        if kind == "samples" and re.search(LABELLED, before):
+            found.labelled.append(value)
+        if kind == "asides":
+            found.remarks.append(f"{match[0].strip()!r} decides nothing here")
+            continue
+        found.by.setdefault(kind, []).append(value)
+        found.noun = found.noun or (match["noun"] if kind in ("samples", "steps", "series") else "")
+
+
+def _names(text: Text) -> tuple[str, ...]:
+    """Names of things, taken for datasets: they are told from words by a capital or digit inside."""
+    names = []
+    for match in NAME.finditer(text.said):
+        if text.left[match.start() : match.end()] == match[0].lower() and not re.fullmatch(r"[A-Z][a-z]+", match[0]):
+            text.blank(*match.span())
+            names.append(match[0])
+    return tuple(names)
+
+
+def _bare(text: Text, found: Found) -> None:
+    """Numbers without a noun: samples, if nothing else is; `140 labels` are classes or samples, which only a graph's context tells."""
+    labels = text.take(re.compile(rf"(?P<value>{COUNT})\s+labels\b"))
+    if labels:
+        if found.noun.rstrip("s") != "node":
+            text.fail("may mean classes or labelled samples; write '5 classes' or '140 labelled'", [labels.span()])
+        found.labelled.append(_whole_number(text, labels["value"], labels.span()))
+    unknown = text.take(PLURAL) if not found.by else None
+    if unknown:
+        found.by["samples"] = [_whole_number(text, unknown["value"], unknown.span())]
+        found.noun = unknown["noun"]
+        found.remarks.append(f"{unknown['noun']!r} are taken for samples")
+    for match in text.take_all(BARE):
+        value = _whole_number(text, match["value"], match.span())
+        if match["split"] and not match["split"].startswith("train"):
+            continue
+        if match["labelled"] and found.by.get("samples"):
+            found.labelled.append(value)
+        else:
+            found.by.setdefault("samples", []).append(value)
+        if match["split"]:
+            found.train.append(value)
+
+
+def _whole_number(text: Text, said: str, span: tuple[int, int]) -> int:
+    value = number(said)
+    if value >= MOST:
+        text.fail("is more than there can be", [span])
+    if ("." in said and re.fullmatch(r"[\d.]+", said)) or abs(value - round(value)) > 1e-6 * value:
+        thousands = f"; if thousands are meant, write {said.replace('.', ',')}" if re.fullmatch(r"\d{1,3}\.\d{3}", said) else ""
+        text.fail(f"is no whole number{thousands}", [span])
+    return round(value)
+
+
+def _single(text: Text, values: list[float] | list[int], what: str) -> int | None:
+    if len(set(values)) > 1:
+        text.fail(f"names more than one {what}")
+    if values and values[0] < 1:
+        text.fail(f"names a {what} below one")
+    return round(values[0]) if values else None

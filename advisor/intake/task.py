@@ -1,0 +1,105 @@
+"""Which task it is: from the words of specificTask, else the dataset, else type and domain together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from advisor.catalogue.entries import DatasetEntry
+from advisor.engine.facts import Origin
+from advisor.intake.catalogue import Catalogue
+from advisor.intake.describe import TASK_FACTS, is_contrast, note_numbers, note_phrases, note_rest
+from advisor.intake.notes import Notes
+from advisor.intake.text import lowered, quoted
+from advisor.intake.words import Hit
+from advisor.request import Request
+
+NUMBERS = ("data.classes", "data.image_size", "data.horizon", "data.context", "data.tokens")
+DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK = "task.type", "task.domain", "task.specificTask"
+
+
+def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[DatasetEntry]:
+    """Notes task.kind, task.wants, task.scratch, setup.adaptation; returns the datasets that the request names."""
+    task, said = request.task, request.task.specific_task or ""
+    lexicon = notes.words.lexicon
+    types = _values(lexicon.hits(task.type, ("type",)))
+    domains = _values(lexicon.hits(task.domain, ("domain",)))
+    named = catalogue.named_datasets(lowered(said))
+    kinds = lexicon.hits(said, ("kind",))
+    in_type = lexicon.hits(task.type, ("kind",))
+    _note_wants(notes, {DETAIL_TASK: said, DETAIL_TYPE: task.type})
+    if kinds:
+        _note_kind(notes, DETAIL_TASK, said, kinds, types, domains)
+    elif in_type:
+        _note_kind(notes, DETAIL_TYPE, task.type, in_type, types, domains)
+    if "task.kind" not in notes.facts:
+        _derive_kind(notes, request, types, domains, [entry for entry, _ in named])
+    if not types and not in_type and "task.wants" not in notes.facts:
+        notes.not_understood(DETAIL_TYPE, task.type)
+    if not domains:
+        notes.not_understood(DETAIL_DOMAIN, task.domain)
+    # Labels and framework have fields of their own; the task's words count where those are empty.
+    own = {"data.labels": request.data.label_availability, "setup.framework": request.existing_setup.framework}
+    spans = note_phrases(notes, DETAIL_TASK, said, (*TASK_FACTS, *(fact for fact, field in own.items() if field is None)))
+    spans += note_numbers(notes, DETAIL_TASK, said, NUMBERS)
+    spans += [(hit.start, hit.end) for hit in (*kinds, *lexicon.hits(said, ("type", "domain", "task.wants", *own)))]
+    if said.strip():
+        note_rest(notes, DETAIL_TASK, said, [*spans, *(span for _, span in named)])
+    return [entry for entry, _ in named]
+
+
+def _values(hits: Iterable[Hit]) -> list[str]:
+    return list(dict.fromkeys(str(hit.value) for hit in hits))
+
+
+def _note_wants(notes: Notes, texts: dict[str, str]) -> None:
+    for path, said in texts.items():
+        for hit in notes.words.lexicon.hits(said, ("task.wants",)):
+            if not is_contrast(said, hit):
+                notes.state("task.wants", hit.value, quoted(path, said), path)
+
+
+def _note_kind(notes: Notes, path: str, said: str, hits: list[Hit], types: list[str], domains: list[str]) -> None:
+    """The kind that suits domain and type best, and is named with most words; between equals nothing is decided."""
+    kinds = notes.words.kinds
+    scores = {
+        str(hit.value): (kinds[str(hit.value)].is_in(domains), kinds[str(hit.value)].suits(types), hit.phrase.weight)
+        for hit in reversed(hits)
+    }
+    best = max(scores.values())
+    chosen = [kind for kind, score in scores.items() if score == best]
+    if len(chosen) > 1:
+        notes.notice("ambiguous", f"{quoted(path, said)} may mean {' or '.join(sorted(chosen))}; say which as facts.task.kind")
+        return
+    kind = chosen[0]
+    for fits, field, stated in ((best[0], DETAIL_DOMAIN, domains), (best[1], DETAIL_TYPE, types)):
+        if not fits:
+            notes.notice("contradiction", f"{quoted(path, said)} is read as {kind}, though {field} says {', '.join(stated)}")
+    for other, score in scores.items():
+        if other != kind and score[:2] == (True, True) == best[:2] and not _is_inside(hits, other, kind):
+            notes.notice("read as", f"{quoted(path, said)} is read as {kind}; {other} is not designed for")
+    notes.state("task.kind", kind, quoted(path, said), path)
+
+
+def _is_inside(hits: list[Hit], other: str, kind: str) -> bool:
+    """Whether every phrase of one kind lies in or over one of another: "text classification" in "news text classification"."""
+    mine = [hit for hit in hits if hit.value == kind]
+    return all(any(hit.start < own.end and own.start < hit.end for own in mine) for hit in hits if hit.value == other)
+
+
+def _derive_kind(notes: Notes, request: Request, types: list[str], domains: list[str], datasets: list[DatasetEntry]) -> None:
+    kinds = notes.words.kinds
+    for entry in datasets:
+        if entry.task in kinds and kinds[entry.task].suits(types):
+            notes.state("task.kind", entry.task, f"what {entry.name} is for", DETAIL_TASK, origin=Origin.DERIVED)
+            return
+    found = [
+        [name for name, kind in kinds.items() if type_ in kind.types and domain in kind.domains][:1]
+        for type_ in types
+        for domain in domains
+    ]
+    leads = list(dict.fromkeys(name for names in found for name in names))
+    detail = f"{quoted(DETAIL_TYPE, request.task.type)} and {quoted(DETAIL_DOMAIN, request.task.domain)}"
+    if len(leads) == 1:
+        notes.state("task.kind", leads[0], detail, DETAIL_TYPE, origin=Origin.DERIVED)
+    elif leads:
+        notes.notice("ambiguous", f"{detail} may mean {' or '.join(leads)}; say which as facts.task.kind")

@@ -1,0 +1,188 @@
+"""Phrases of `rules/vocabulary.yaml` in running text. No regular expressions: words are compared, so the time is bounded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from advisor.engine.facts import Value
+from advisor.errors import KnowledgeError
+from advisor.intake.accuracy import Metrics
+from advisor.intake.count_patterns import Nouns, compile_nouns
+from advisor.located import parse_yaml, read_text
+from advisor.resources import data_folder
+
+FILE = "vocabulary.yaml"
+GAP, MAX_GAP = "..", 4
+NEGATIONS = frozenset({"no", "not", "without", "never", "non", "isn", "aren", "don", "doesn"})
+NEGATION_REACH = 2  # "no class imbalance": the negation stands at most so many words before
+MAX_WORDS = 2_000
+KEY = 3  # phrases are looked up by the first letters of their first word
+
+_WORD = re.compile(r"[^\W_]+")
+_SEGMENT = re.compile(r"[,;()\n]|\.\s|\s-\s|→|->")
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Words that mean that `about` is `value`."""
+
+    parts: tuple[str, ...]
+    about: str
+    value: Value
+
+    @property
+    def weight(self) -> int:
+        """How much it says: its words, a whole one before a beginning of one."""
+        return sum(3 - part.endswith("*") for part in self.parts if part != GAP)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A phrase found in a text, from character `start` to `end`."""
+
+    phrase: Phrase
+    start: int
+    end: int
+    said: str
+
+    @property
+    def value(self) -> Value:
+        return self.phrase.value
+
+
+class Lexicon:
+    """All phrases of the vocabulary, by how they begin."""
+
+    def __init__(self, phrases: Iterable[Phrase]) -> None:
+        self._by_key: dict[str, list[Phrase]] = {}
+        for phrase in phrases:
+            self._by_key.setdefault(phrase.parts[0].rstrip("*")[:KEY], []).append(phrase)
+
+    def hits(self, said: str, about: Iterable[str]) -> list[Hit]:
+        """What the text says about these; of overlapping phrases about one thing the weightiest, none that is negated."""
+        wanted = frozenset(about)
+        tokens = [(found[0].lower(), *found.span()) for found in _WORD.finditer(said)][:MAX_WORDS]
+        words = [word for word, _, _ in tokens]
+        found = []
+        for at, word in enumerate(words):
+            for phrase in self._by_key.get(word[:KEY], ()):
+                end = _end(phrase.parts, words, at) if phrase.about in wanted else None
+                if end is not None and not NEGATIONS & set(words[max(0, at - NEGATION_REACH) : at]):
+                    start, stop = tokens[at][1], tokens[end - 1][2]
+                    found.append(Hit(phrase, start, stop, said[start:stop]))
+        return _weightiest(found)
+
+
+def _end(parts: tuple[str, ...], words: list[str], at: int) -> int | None:
+    """One past the last word of the phrase if it stands at `at`."""
+    reach = 1
+    for part in parts:
+        if part == GAP:
+            reach = MAX_GAP + 1
+            continue
+        place = next((place for place in range(at, min(at + reach, len(words))) if _fits(part, words[place])), None)
+        if place is None:
+            return None
+        at, reach = place + 1, 1
+    return at
+
+
+def _fits(part: str, word: str) -> bool:
+    return word.startswith(part[:-1]) if part.endswith("*") else word == part
+
+
+def _weightiest(hits: list[Hit]) -> list[Hit]:
+    kept: list[Hit] = []
+    for hit in sorted(hits, key=lambda hit: -hit.phrase.weight):
+        if not any(other.phrase.about == hit.phrase.about and other.start < hit.end and hit.start < other.end for other in kept):
+            kept.append(hit)
+    return sorted(kept, key=lambda hit: hit.start)
+
+
+def segments(said: str) -> list[tuple[int, int]]:
+    """The parts of a description between commas, brackets and full stops, as character spans without the blanks around."""
+    cuts = [0, *(place for found in _SEGMENT.finditer(said) for place in found.span()), len(said)]
+    spans = [(start, end) for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
+    return [
+        (start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip()))
+        for start, end in spans
+        if _WORD.search(part := said[start:end])
+    ]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A task kind, the types and domains that lead to it, and the types that go with it."""
+
+    types: tuple[str, ...]
+    domains: tuple[str, ...]
+    fits: tuple[str, ...]
+
+    def suits(self, types: Collection[str]) -> bool:
+        """Whether it goes with one of the types, or no type is known."""
+        accepted = {*self.types, *self.fits}
+        return not types or not accepted or not accepted.isdisjoint(types)
+
+    def is_in(self, domains: Collection[str]) -> bool:
+        """Whether it belongs to one of the domains, or none is known."""
+        return not domains or not set(self.domains).isdisjoint(domains)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The vocabulary, compiled. Phrases about `kind`, `type` and `domain` are those of the task; the others are about facts."""
+
+    lexicon: Lexicon
+    kinds: Mapping[str, Kind]
+    nouns: Nouns
+    metrics: Metrics
+    stronger: frozenset[tuple[str, Value, Value]]
+    implies: tuple[tuple[tuple[str, Value], tuple[str, Value]], ...]
+    assumed: Mapping[str, float]
+    facts: frozenset[str]
+
+    def is_stronger(self, fact: str, value: Value, than: Value) -> bool:
+        return (fact, value, than) in self.stronger
+
+
+@cache
+def load_words() -> Words:
+    """`rules/vocabulary.yaml`, compiled once.
+
+    Raises:
+        KnowledgeError: when the file cannot be read.
+    """
+    text, faults = read_text(data_folder("rules") / FILE)
+    document = parse_yaml(text, FILE)
+    if faults or document.faults:
+        raise KnowledgeError(faults or document.faults)
+    return compile_words(document.data)
+
+
+def compile_words(data: Mapping[str, Any]) -> Words:
+    """The vocabulary from its plain data."""
+    phrases = [*_phrases("domain", data["domains"]), *_phrases("type", data["types"])]
+    phrases += _phrases("kind", {name: entry["words"] for name, entry in data["kinds"].items()})
+    for fact, values in data["facts"].items():
+        phrases += _phrases(fact, values)
+    kinds = {
+        name: Kind(tuple(entry["types"]), tuple(entry["domains"]), tuple(entry.get("fits", ()))) for name, entry in data["kinds"].items()
+    }
+    stronger = frozenset((fact, more, less) for fact, more, less in data["stronger"])
+    implies = tuple((tuple(entry["if"]), tuple(entry["then"])) for entry in data["implies"])
+    assumed = {name: float(entry["value"]) for name, entry in data["assumed"].items()}
+    nouns = compile_nouns(data["nouns"], data["frequencies"])
+    return Words(Lexicon(phrases), kinds, nouns, Metrics(data["metrics"]), stronger, implies, assumed, frozenset(data["facts"]))
+
+
+def _phrases(about: str, values: Mapping[str, Iterable[object]]) -> list[Phrase]:
+    meant: dict[str, Value] = {"true": True, "false": False}
+    return [Phrase(_parts(str(words)), about, meant.get(value, value)) for value, phrases in values.items() for words in phrases]
+
+
+def _parts(words: str) -> tuple[str, ...]:
+    return tuple(part for part in re.findall(r"\.\.|[^\W_]+\*?", words.lower()))

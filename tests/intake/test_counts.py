@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pytest
+
+from advisor.errors import RequestError
+from advisor.intake.counted import Counts, steps_in
+from advisor.intake.counts import FORMS, read_counts
+from advisor.intake.text import Text
+from advisor.intake.words import load_words
+
+
+def read(said: str) -> Counts:
+    return read_counts(Text("data.size", said, FORMS), load_words().nouns)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("-5 images", "negative"),
+        ("5.000 images", "write 5,000"),
+        ("1,5k images", "not understood"),
+        ("1.5 images", "no whole number"),
+        ("10 GB of images", "a volume"),
+        ("lots", "not understood"),
+        ("a few hundred images", "not understood"),
+        ("5,000 images and 3,000 texts", "more than one number of samples"),
+        ("5,000 images of which half are unlabelled", "not understood"),
+        ("20,000 tickets, 5 labels", "classes or labelled"),
+        ("1000 images, 10 classes, 500 per class", "contradicts itself"),
+        ("4 class", "10 classes"),
+        ("10k to 5k images", "lower end"),
+        ("5 years of daily data 2019-2023", "not understood"),
+        ("9" * 30 + " images", "not understood"),
+        ("1e99 million billion images", "more than there can be"),
+        ("", "empty"),
+        ("x" * 500, "characters long"),
+        ("10k images 🎉 maybe", "not understood"),
+    ],
+)
+def test_what_is_not_wholly_understood_is_an_error_that_shows_two_forms(said: str, why: str) -> None:
+    with pytest.raises(RequestError, match=why) as caught:
+        read(said)
+    assert caught.value.faults[0].place.path == "data.size"
+    assert FORMS[0] in str(caught.value) and FORMS[1] in str(caught.value)
+
+
+def test_the_part_that_is_not_understood_is_underlined() -> None:
+    with pytest.raises(RequestError) as caught:
+        read("5,000 images or so")
+    assert str(caught.value).splitlines()[1:3] == ["    5,000 images or so", "                 ^^ ^^"]
+
+
+def test_a_long_text_is_cut_around_what_is_not_understood() -> None:
+    with pytest.raises(RequestError) as caught:
+        read("5,000 images of " + "very " * 60 + "nice things")
+    assert all(len(line) < 120 for line in str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("said", "samples"),
+    [
+        ("10k samples", 10_000), ("5000", 5_000), ("1.28M", 1_280_000), ("1.28M images", 1_280_000), ("~1k images", 1_000),
+        ("393k pairs", 393_000),
+        ("400 volumes", 400), ("567k pairs", 567_000), ("10M env steps", 10_000_000), ("118k images", 118_000),
+        ("~800 image-caption pairs", 800),
+        ("61k preference pairs", 61_000), ("88k questions", 88_000), ("3.5k clips", 3_500), ("100k rows", 100_000),
+        ("about 20,000", 20_000),
+        ("between 5k and 10k", 5_000), ("5-10k images", 5_000), ("5k–10k samples", 5_000), ("ten thousand images", 10_000),
+        ("one million rows", 1_000_000),
+        ("10 000 images", 10_000), ("10'000 images", 10_000), ("1e6 rows", 1_000_000), ("5,000 chest x-ray images", 5_000),
+        ("10M+ rows", 10_000_000),
+        ("5,000 images of metal parts from our factory", 5_000), ("10k customer records", 10_000),
+        ("3 million user-item interactions", 3_000_000),
+        ("50k train / 10k test images", 50_000), ("50,000 training images and 10,000 test images", 50_000),
+        ("100 videos of 10 seconds", 100),
+        ("2,000 10-second clips", 2_000), ("100 per class, 10 classes", 1_000), ("8-shot, 20 classes", 160), ("0 images", 0),
+        ("20k docs", 20_000),
+        ("500 points, one series", 500), ("1,000 daily series of 1,000 steps", 1_000_000), ("2 years of daily sales", 730),
+        ("5 years monthly", 60),
+        ("3 months of hourly data", 2_190), ("730 daily observations", 730), ("24 months of hourly electricity load", 17_520),
+        ("９00 images", 900),
+    ],
+)  # fmt: skip
+def test_samples(said: str, samples: int) -> None:
+    assert read(said).samples == samples
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("5,000 labelled images, 10 classes", {"classes": 10, "unit": "images"}),
+        ("20,000 labeled support tickets in 5 categories", {"classes": 5, "unit": "tickets"}),
+        ("160 images, 8 per class", {"classes": 20, "per_class": 8}),
+        ("10000 samples (5000 per class)", {"classes": 2, "per_class": 5_000}),
+        ("2,708 nodes, 140 labels", {"labels": "semi"}),
+        ("10k images, 500 labelled", {"labels": "semi"}),
+        ("500 labelled and 50k unlabelled images", {"samples": 500, "labels": "semi"}),
+        ("10k unlabelled images", {"labels": "none"}),
+        ("1,000 daily series of 1,000 steps", {"series": 1_000, "frequency": "daily"}),
+        ("500 points, one series", {"series": 1}),
+        ("1,000 series", {"series": 1_000, "samples": None}),
+        ("2 years of sales data", {"days": 730, "samples": None}),
+        ("40 hours of audio", {"audio_hours": 40, "samples": None}),
+        ("3B tokens", {"tokens": 3_000_000_000, "samples": None}),
+        ("~9B tokens OpenWebText", {"tokens": 9_000_000_000, "datasets": ("OpenWebText",)}),
+        ("9.2k conversations (OASST1)", {"samples": 9_200, "datasets": ("OASST1",)}),
+        ("100 texts of 200 tokens each", {"samples": 100, "sample_tokens": 200}),
+        ("5,000 images of 512x512", {"image_size": 512}),
+        ("5,000 images of 640 x 480 px", {"image_size": 480}),
+        ("100k rows, 12 columns", {"features": 12}),
+        ("10k images from 200 patients", {"remarks": ("'200 patients' decides nothing here",)}),
+        ("50k widgets", {"samples": 50_000, "remarks": ("'widgets' are taken for samples",)}),
+        ("<1000 samples", {"samples": 1_000, "remarks": ("is an upper bound, read as the number itself",)}),
+    ],
+)
+def test_what_a_size_says_beside_the_samples(said: str, expected: dict[str, object]) -> None:
+    counts = read(said)
+    assert {name: getattr(counts, name) for name in expected} == expected
+
+
+def test_what_was_computed_is_told_from_what_was_said() -> None:
+    assert read("160 images, 8 per class").derived == {"classes"}
+    assert read("2 years of daily sales").derived == {"samples"}
+    assert read("5,000 images").derived == set()
+
+
+@pytest.mark.parametrize(
+    ("frequency", "steps"), [("second", 86_400 * 7), ("minute", 1_440 * 7), ("hourly", 168), ("daily", 7), ("weekly", 1), ("monthly", 0)]
+)
+def test_steps_in_a_week(frequency: str, steps: int) -> None:
+    assert steps_in(7, frequency) == steps
