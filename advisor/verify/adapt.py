@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+import warnings
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from advisor.errors import CheckError
 from advisor.recipe import LoraSettings, Recipe
+from advisor.verify.priced import quantize_linear
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _ATTENTION_WORDS = ("attn", "attention")
-
-NF4_BLOCK = 64
-"""Weights that share one scale in 4-bit NormalFloat: QLoRA, arXiv:2305.14314, section 3."""
-SCALE_BLOCK = 256
-"""Scales that share one second-level fp32 scale in double quantization: same place."""
 
 
 def apply_adaptation(model: nn.Module, recipe: Recipe) -> nn.Module:
@@ -37,22 +32,21 @@ def apply_adaptation(model: nn.Module, recipe: Recipe) -> nn.Module:
             parameter.requires_grad_(name in heads)
         return model
     if method in ("lora", "qlora"):
-        return _add_adapters(model, recipe.lora or LoraSettings(rank=16, alpha=32, base_precision="nf4" if method == "qlora" else "bf16"))
+        if recipe.lora is None:
+            raise CheckError(f"adaptation {method!r} needs the recipe's `lora` settings, and they are missing")
+        return _add_adapters(model, recipe.lora, _base_precision(recipe, recipe.lora))
     raise CheckError(f"adaptation {method!r} cannot be checked yet; lora, freeze or full can")
 
 
 def set_training_mode(model: nn.Module, recipe: Recipe) -> nn.Module:
     """`model.train()`, but a frozen backbone stays in evaluation mode: else BatchNorm would go on to move its statistics."""
-    model.train()
-    if recipe.model.adaptation in ("linear_probe", "freeze"):
-        for module in model.modules():
-            if not any(parameter.requires_grad for parameter in module.parameters()):
-                module.eval()
-        for module in model.modules():  # modules without parameters, such as dropout, follow the backbone they stand in
-            if module.training and not any(True for _ in module.parameters()) and not _stands_in_head(model, module):
-                module.eval()
-    elif recipe.model.adaptation in ("in_context", "zero_shot"):
-        model.eval()
+    if recipe.model.adaptation not in ("linear_probe", "freeze", "in_context", "zero_shot"):
+        return model.train()
+    model.eval()
+    for module in model.modules():
+        trained = [parameter.requires_grad for parameter in module.parameters()]
+        if trained and all(trained):
+            module.train()
     return model
 
 
@@ -76,35 +70,42 @@ def head_names(model: nn.Module) -> frozenset[str]:
     return names
 
 
-def _stands_in_head(model: nn.Module, module: nn.Module) -> bool:
-    heads = [m for m in model.modules() if any(True for _ in m.parameters()) and all(p.requires_grad for p in m.parameters())]
-    return any(module in set(head.modules()) for head in heads)
-
-
-def _add_adapters(model: nn.Module, lora: LoraSettings) -> nn.Module:
+def _add_adapters(model: nn.Module, lora: LoraSettings, precision: str) -> nn.Module:
     """Freeze the model and put low-rank adapters (arXiv:2106.09685) on its linear layers; a task's new head is trained whole."""
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise CheckError("LoRA needs peft; install advisor[peft]") from error
     heads = _head_modules(model)
-    linear = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear) and not _is_within(name, heads)}
+    output = getattr(model, "get_output_embeddings", lambda: None)()  # left whole and in 16 bits, by peft and bitsandbytes alike
+    linear = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not output and not _is_within(name, heads)
+    }
     if lora.target == "attention":
         linear = {name: m for name, m in linear.items() if any(word in name.lower() for word in _ATTENTION_WORDS)}
     if not linear:
         raise CheckError(f"{type(model).__name__} has no linear layers that target {lora.target!r} of LoRA could adapt")
-    model.to(_DTYPES.get(lora.base_precision, torch.bfloat16))
+    model.to(_DTYPES.get(precision, torch.bfloat16))
     for name in heads:
         model.get_submodule(name).to(torch.float32)
-    if lora.base_precision in ("nf4", "int8"):
+    on_meta = all(parameter.is_meta for parameter in model.parameters())
+    if precision in ("nf4", "int8") and on_meta:
         for module in linear.values():
-            if module.weight.device.type == "meta":
-                _quantize(module, lora.base_precision)
+            quantize_linear(module, precision)
     config = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(linear), modules_to_save=heads or None
     )
-    adapted: nn.Module = get_peft_model(model, config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers for a name that it is about to retire
+        adapted: nn.Module = get_peft_model(model, config, low_cpu_mem_usage=on_meta)
     return adapted
+
+
+def _base_precision(recipe: Recipe, lora: LoraSettings) -> str:
+    """A 16-bit base cannot take 32-bit inputs without autocast, so that an fp32 recipe keeps its base in fp32."""
+    return "fp32" if recipe.precision == "fp32" and lora.base_precision in _DTYPES else lora.base_precision
 
 
 def _head_modules(model: nn.Module) -> list[str]:
@@ -119,41 +120,3 @@ def _head_modules(model: nn.Module) -> list[str]:
 
 def _is_within(name: str, modules: list[str]) -> bool:
     return any(name == module or name.startswith(module + ".") for module in modules)
-
-
-class QuantizedLinear(nn.Linear):
-    """A frozen linear layer stored in 4 or 8 bits, on `meta`: its tensors have the sizes, never the values.
-
-    Both passes write the weight out in the input's type and drop it again, as bitsandbytes' MatMul4Bit does.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = _DequantizedMatmul.apply(x, self.weight, self.out_features)
-        return out if self.bias is None else out + self.bias
-
-
-class _DequantizedMatmul(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, packed: Tensor, rows: int) -> Tensor:
-        ctx.rows, ctx.columns = rows, x.shape[-1]
-        return nn.functional.linear(x, torch.empty(rows, x.shape[-1], dtype=x.dtype, device=x.device))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = gradients
-        return gradient @ torch.empty(ctx.rows, ctx.columns, dtype=gradient.dtype, device=gradient.device), None, None
-
-
-def _quantize(module: nn.Linear, precision: str) -> None:
-    """Replace the weight by packed codes, and register the scales as buffers."""
-    count = module.weight.numel()
-    scales = math.ceil(count / NF4_BLOCK)
-    if precision == "nf4":
-        packed = torch.empty(math.ceil(count / 2), 1, dtype=torch.uint8, device="meta")
-        module.register_buffer("scales", torch.empty(scales, dtype=torch.uint8, device="meta"), persistent=False)
-        module.register_buffer("scales_of_scales", torch.empty(math.ceil(scales / SCALE_BLOCK), device="meta"), persistent=False)
-    else:
-        packed = torch.empty(module.weight.shape, dtype=torch.int8, device="meta")
-        module.register_buffer("scales", torch.empty(module.out_features, device="meta"), persistent=False)
-    module.weight = nn.Parameter(packed, requires_grad=False)
-    module.__class__ = QuantizedLinear

@@ -16,7 +16,15 @@ from advisor.verify.evidence import Build, Job
 from advisor.verify.optimize import make_optimizer, optimizer_deviation, parameter_groups
 from advisor.verify.plain import FACTORIES, FORECASTERS
 
-__all__ = ["apply_adaptation", "build_model", "make_optimizer", "optimizer_deviation", "parameter_groups", "set_training_mode"]
+__all__ = [
+    "apply_adaptation",
+    "build_model",
+    "make_optimizer",
+    "optimizer_deviation",
+    "parameter_groups",
+    "set_training_mode",
+    "transformers_config",
+]
 
 _REGRESSION_TASKS = ("tabular_regression", "image_regression", "text_regression")
 
@@ -63,11 +71,12 @@ def _build_transformers(job: Job) -> nn.Module:
     if factory is None or not hasattr(factory, "from_config" if job.build.factory.startswith("Auto") else "_from_config"):
         known = [name for name in dir(transformers) if "For" in name or name.endswith("Model")]
         raise CheckError(f"transformers has no model class {job.build.factory!r}{did_you_mean(job.build.factory, known)}")
-    config = _transformers_config(job)
+    transformers.logging.set_verbosity_error()  # what it says of defaults is no news of ours
+    config = transformers_config(job)
     return factory.from_config(config) if job.build.factory.startswith("Auto") else factory(config)
 
 
-def _transformers_config(job: Job) -> Any:
+def transformers_config(job: Job) -> Any:
     """The configuration object, told of the task's outputs and the sample's size where it has a place for them."""
     from transformers import CONFIG_MAPPING, AutoConfig
 
@@ -78,6 +87,7 @@ def _transformers_config(job: Job) -> Any:
     sample = job.recipe.input
     if sample.outputs is not None and any(word in job.build.factory for word in ("Classification", "Segmentation", "CTC")):
         settings["num_labels"] = sample.outputs
+        settings.setdefault("pad_token_id", 0)  # decoders that classify look for the last token before the padding
     given = {
         "image_size": sample.image_size,
         "context_length": sample.sequence_length,
@@ -88,9 +98,12 @@ def _transformers_config(job: Job) -> Any:
     wanted = ("image_size",) if sample.kind == "image" else tuple(given)[1:] if sample.kind == "series" else ()
     settings |= {name: given[name] for name in wanted if name in places and given[name] is not None}
     try:
-        return AutoConfig.for_model(kind, **settings)
-    except (TypeError, ValueError) as error:
-        raise CheckError(f"transformers' {kind!r} configuration does not take these settings: {error}") from error
+        config = AutoConfig.for_model(kind, **settings)
+        if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+            config.decoder_start_token_id = config.pad_token_id or 0  # the hub's files say it, the classes do not
+        return config
+    except Exception as error:  # each configuration class checks its fields in its own way
+        raise CheckError(f"transformers' {kind!r} configuration does not take these settings: {' '.join(str(error).split())}") from error
 
 
 def _build_plain(job: Job) -> nn.Module:
@@ -103,7 +116,8 @@ def _build_plain(job: Job) -> nn.Module:
     else:
         shape = {"features": _required(job, "features"), "outputs": sample.outputs or 1}
     try:
-        return FACTORIES[name](**shape, **job.build.config)
+        model: nn.Module = FACTORIES[name](**shape, **job.build.config)
+        return model
     except TypeError as error:
         raise CheckError(f"plain model {name!r} does not take its settings: {error}") from error
 

@@ -8,8 +8,11 @@ compiles here; it is imported because
 - every `torch.optim` method and the backward of a checkpoint is wrapped by `torch._compile._disable_dynamo`, which imports
   `torch._dynamo` at the first call: in each forked child again.
 
-All three only say "do not compile this", so where nothing is compiled the function itself is the right answer. The stand-ins
-below give it, let the light submodules (`torch._dynamo.config`) load from their files, and load the real package as soon as
+All three only say "do not compile this", so where nothing is compiled the function itself is the right answer. In the same
+way, shape checks on `meta` tensors ask `torch.fx.experimental.symbolic_shapes` whether a size is symbolic, which imports sympy
+(1.6 s), and whether a number is one of sympy's; of sizes that are plain integers, `concrete` knows the answers.
+
+The stand-ins below give these answers, let the light submodules load from their files, and load the real package as soon as
 anything else is asked of it, so that code that does want the compiler still gets it. They belong in the sandbox's process and
 must never be installed in a user's own.
 """
@@ -21,25 +24,55 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from advisor.verify.concrete import ANSWERS, are_concrete
+
 DYNAMO = "torch._dynamo"
 DYNAMO_UTILS = "torch._dynamo.utils"
 COMPILE = "torch._compile"
-_LIGHT_SUBMODULES = ("config",)  # what eager code reads from the package: torch.utils.checkpoint its configuration
+SYMBOLIC = "torch.fx.experimental.symbolic_shapes"
+SYMPY = "sympy"
+_ALL = (DYNAMO, DYNAMO_UTILS, SYMBOLIC, SYMPY)
+_DECORATORS = ("disable", "assume_constant_result", "allow_in_graph")
+# What eager code takes from the package: torch.utils.checkpoint its configuration, transformers a mode for its masks.
+_LIGHT_SUBMODULES = (f"{DYNAMO}.config", f"{DYNAMO}._trace_wrapped_higher_order_op")
 
 
 class _StandIn(ModuleType):
     """A module with a few names of its own; any other name loads the module that it stands for."""
 
+    def __init__(self, name: str, **own: Any) -> None:
+        super().__init__(name)
+        self.__dict__.update(own)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        if name in _LIGHT_SUBMODULES:
+        if f"{self.__name__}.{name}" in _LIGHT_SUBMODULES:
             return importlib.import_module(f"{self.__name__}.{name}")
         return getattr(_load_real(self.__name__), name)
+
+
+class _RealPackageFirst(MetaPathFinder, Loader):
+    """Whoever imports a submodule gets the whole real package with it, but for the few that stand alone."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        package = name.rpartition(".")[0]
+        if name in _LIGHT_SUBMODULES or not isinstance(sys.modules.get(package), _StandIn):
+            return None
+        _load_real(package)
+        return ModuleSpec(name, self) if name in sys.modules else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has run already, with its package."""
 
 
 def import_without_compiler(libraries: tuple[str, ...]) -> list[str]:
@@ -67,7 +100,7 @@ def _import_or_retreat(library: str) -> None:
     try:
         importlib.import_module(library)
     except Exception:
-        if not _remove():
+        if not _remove(_ALL):
             raise
         for name in [name for name in sys.modules if name.split(".")[0] == library != "torch"]:
             del sys.modules[name]
@@ -75,38 +108,54 @@ def _import_or_retreat(library: str) -> None:
 
 
 def _install() -> None:
-    if DYNAMO in sys.modules:
+    torch = importlib.util.find_spec("torch")
+    if DYNAMO in sys.modules or torch is None or torch.origin is None:
         return
-    spec = importlib.util.find_spec("torch")
-    if spec is None or spec.origin is None:
-        return
-    dynamo, utils = _StandIn(DYNAMO), _StandIn(DYNAMO_UTILS)
-    dynamo.__path__ = [str(Path(spec.origin).parent / "_dynamo")]
-    dynamo.__dict__.update(disable=_leave_alone, is_compiling=_never, utils=utils)
-    utils.__dict__["is_compile_supported"] = _never
-    sys.modules[DYNAMO], sys.modules[DYNAMO_UTILS] = dynamo, utils
+    sympy = importlib.util.find_spec(SYMPY)
+    utils = _StandIn(DYNAMO_UTILS, is_compile_supported=_never)
+    sys.modules[DYNAMO_UTILS] = utils
+    sys.modules[DYNAMO] = _StandIn(DYNAMO, **dict.fromkeys(_DECORATORS, _leave_alone), graph_break=_do_nothing, is_compiling=_never,
+                                   mark_static_address=_do_nothing, utils=utils, __path__=[str(Path(torch.origin).parent / "_dynamo")])
     if COMPILE not in sys.modules:
-        decorators = ModuleType(COMPILE)
-        decorators.__dict__["_disable_dynamo"] = _leave_alone
-        sys.modules[COMPILE] = decorators
+        sys.modules[COMPILE] = decorators = _StandIn(COMPILE, _disable_dynamo=_leave_alone, __file__=str(Path(torch.origin).parent / "_compile.py"))
+        importlib.import_module("torch").__dict__["_compile"] = decorators
+    if SYMBOLIC not in sys.modules and SYMPY not in sys.modules:
+        answers = {name: _unless_symbolic(name, answer) for name, answer in ANSWERS.items()}
+        sys.modules[SYMBOLIC] = symbolic = _StandIn(SYMBOLIC, **answers)
+        importlib.import_module("torch.fx.experimental").__dict__["symbolic_shapes"] = symbolic
+        # as long as sympy is not loaded, nothing is an instance of its classes
+        sys.modules[SYMPY] = _StandIn(SYMPY, __spec__=sympy, __path__=[], Basic=type("Basic", (), {}))
+    sys.meta_path.insert(0, _RealPackageFirst())
 
 
-def _remove() -> bool:
-    """Take the stand-ins for the compiler out; False where there are none."""
-    found = [name for name in (DYNAMO, DYNAMO_UTILS) if isinstance(sys.modules.get(name), _StandIn)]
+def _remove(names: tuple[str, ...]) -> bool:
+    """Take the stand-ins for these modules out; False where there are none."""
+    found = [name for name in names if isinstance(sys.modules.get(name), _StandIn)]
     for name in found:
         del sys.modules[name]
     return bool(found)
 
 
 def _load_real(name: str) -> ModuleType:
-    _remove()
+    """The module itself. Symbolic sizes come with the compiler, which uses them in earnest, but not the other way round."""
+    _remove(_ALL if name in (DYNAMO, DYNAMO_UTILS) else (SYMBOLIC, SYMPY))
     return importlib.import_module(name)
+
+
+def _unless_symbolic(name: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+    """`answer` for concrete sizes, and the real function for all else."""
+    def ask(*values: Any) -> Any:
+        return answer(*values) if are_concrete(values) else getattr(_load_real(SYMBOLIC), name)(*values)
+    return ask
 
 
 def _leave_alone(fn: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
     """The decorator that forbids to compile a function, bare or with arguments: the function as it is."""
     return _leave_alone if fn is None else fn
+
+
+def _do_nothing(*_: Any, **__: Any) -> None:
+    return None
 
 
 def _never(*_: Any, **__: Any) -> bool:

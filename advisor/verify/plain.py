@@ -6,6 +6,8 @@ The multilayer perceptron maps rows [batch, features] to [batch, outputs]. Each 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,7 +44,7 @@ class _CausalConvolution(nn.Module):
 
 
 class _TemporalConvolutionForecaster(nn.Module):
-    def __init__(self, horizon: int, features: int, hidden: int, layers: int, kernel: int, dropout: float) -> None:
+    def __init__(self, *, horizon: int, features: int, hidden: int, layers: int, kernel: int, dropout: float) -> None:
         super().__init__()
         widths = [features] + [hidden] * layers
         self.body = nn.Sequential(*(_CausalConvolution(widths[i], hidden, kernel, 2**i, dropout) for i in range(layers)))
@@ -91,7 +93,9 @@ def tcn_forecaster(
     *, context: int, horizon: int, features: int, hidden: int = 64, layers: int = 4, kernel: int = 3, dropout: float = 0.1
 ) -> nn.Module:
     del context
-    return _TemporalConvolutionForecaster(horizon, features, hidden, layers, kernel, dropout)
+    return _TemporalConvolutionForecaster(
+        horizon=horizon, features=features, hidden=hidden, layers=layers, kernel=kernel, dropout=dropout
+    )
 
 
 def nlinear_forecaster(*, context: int, horizon: int, features: int) -> nn.Module:
@@ -103,6 +107,7 @@ def mlp(*, features: int, outputs: int, hidden: int = 256, layers: int = 3, drop
     return _Perceptron(features, outputs, hidden, layers, dropout)
 
 
-FORECASTERS = {f.__name__: f for f in (lstm_forecaster, gru_forecaster, tcn_forecaster, nlinear_forecaster)}
-FACTORIES = {**FORECASTERS, mlp.__name__: mlp}
-
+FORECASTERS: dict[str, Callable[..., nn.Module]] = {
+    f.__name__: f for f in (lstm_forecaster, gru_forecaster, tcn_forecaster, nlinear_forecaster)
+}
+FACTORIES: dict[str, Callable[..., nn.Module]] = {**FORECASTERS, mlp.__name__: mlp}

@@ -1,0 +1,242 @@
+"""Synthetic batches in the shapes of the task, and the recipe's loss over them.
+
+The inputs carry the label's signal, so that a model that can learn at all learns a batch by heart. B is the batch size,
+C, S, F, T, L, H are the recipe's channels, image size, features, time steps, tokens and horizon, V the vocabulary.
+
+| task                                | library      | batch                                                                    |
+| ----------------------------------- | ------------ | ------------------------------------------------------------------------ |
+| image_*                             | timm         | inputs float [B, C, S, S] about N(0, 1), targets [B]                     |
+| image_*                             | transformers | pixel_values, labels: the same                                           |
+| text_*classification, -_regression  | transformers | input_ids int64 [B, L] in [8, V), attention_mask [B, L] ones, labels [B] |
+| text_generation, instruction_tuning | transformers | input_ids, attention_mask, labels = input_ids, all int64 [B, L]          |
+| summarization, translation          | transformers | the same                                                                 |
+| forecasting                         | torch        | inputs float [B, T, F] waves in [-1, 1] with noise, targets float [B, H] |
+| forecasting                         | transformers | past_values [B, T, F], future_values [B, H, F]; of a language model over |
+|                                     |              | quantized values: input_ids, attention_mask [B, T], labels [B, H]        |
+| tabular_*                           | torch        | inputs float [B, F] about N(0, 1), targets [B]                           |
+| tabular_*                           | tabular      | inputs float [1, L + B, F], context float [1, L]; targets [B]            |
+
+Targets and labels are int64 classes below the recipe's outputs, or floats in [0, 1) for regression. Of an in-context model,
+L rows come with labels and B are asked about; without a stated length L is B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from advisor.errors import CheckError, did_you_mean
+from advisor.verify.build import transformers_config
+from advisor.verify.evidence import Job
+
+Batch = dict[str, Tensor]
+
+_GENERATIVE = ("text_generation", "instruction_tuning", "summarization", "translation")
+_REGRESSION = ("tabular_regression", "image_regression", "text_regression")
+_FIRST_WORD = 8  # below it lie the special tokens (padding, start, end) of the usual vocabularies
+_MOTIF = 8  # tokens after which a generated text repeats itself
+_PATCHES = 8  # an image's class shows in the brightness of 8 x 8 patches
+_LEVELS = 100  # values that a continuous target takes, evenly spread over [0, 1)
+_NOISE = 0.5  # standard deviation of what hides the signal, whose own is about 0.7
+
+
+def make_batch(job: Job, batch_size: int, device: str | torch.device, generator: torch.Generator | None = None) -> Batch:
+    """One batch of the table above on `device`; on `meta`, its shapes alone. `generator` is one of the CPU's.
+
+    Raises CheckError for a task that has no synthetic batch, or a recipe that lacks a size.
+    """
+    place = torch.device(device)
+    source = _Source("meta" if place.type == "meta" else "cpu", None if place.type == "meta" else generator)
+    made = _maker(job)(job, batch_size, source)
+    return {name: value.to(place) for name, value in made.items()}
+
+
+def forward(model: nn.Module, batch: Batch, job: Job) -> Any:
+    """The model's output as its library gives it: a tensor, or a transformers output whose loss is set for generative tasks."""
+    if job.build.library == "tabular":
+        return model.train()._train_forward(batch["inputs"], batch["context"])
+    if job.build.library == "transformers":
+        targets = () if _has_own_loss(job) else ("labels",)
+        extras = {"use_cache": False} if job.task in _GENERATIVE else {}
+        return model(**{name: value for name, value in batch.items() if name not in targets}, **extras)
+    return model(batch["inputs"])
+
+
+def loss_of(outputs: Any, batch: Batch, job: Job) -> Tensor:
+    """The recipe's loss, a scalar; a generative or forecasting model of transformers brings its own."""
+    if _has_own_loss(job):
+        own: Tensor = outputs.loss
+        return own
+    predictions = getattr(outputs, "logits", outputs)
+    targets = batch["labels"] if "labels" in batch else batch["targets"]
+    if job.build.library == "tabular":
+        predictions = predictions[0].mean(-1) if job.task in _REGRESSION else predictions[0]
+    if targets.is_floating_point() and predictions.ndim > targets.ndim:
+        predictions = predictions.squeeze(-1)
+    name, smoothing = _loss_name(job)
+    return _LOSSES[name](predictions, targets, smoothing)
+
+
+def compute_loss(model: nn.Module, batch: Batch, job: Job) -> Tensor:
+    """A forward pass and the loss over it."""
+    return loss_of(forward(model, batch, job), batch, job)
+
+
+class _Source:
+    """Where random numbers come from: one generator, or `meta` tensors that have none."""
+
+    def __init__(self, device: str, generator: torch.Generator | None) -> None:
+        self.settings: dict[str, Any] = {"device": device, "generator": generator}
+        self.device = device
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, **self.settings)
+
+    def integers(self, low: int, high: int, *shape: int) -> Tensor:
+        return torch.randint(low, max(low + 1, high), shape, **self.settings)
+
+    def code(self, labels: Tensor, width: int) -> Tensor:
+        """[B] labels to [B, width] values in [-1, 1] that differ from label to label."""
+        return torch.sin((labels + 1).unsqueeze(-1) * torch.arange(1, width + 1, device=self.device))
+
+
+def _images(job: Job, batch: int, source: _Source) -> Batch:
+    channels, size = job.recipe.input.channels or 3, _size(job, "image_size")
+    labels = source.integers(0, _kinds(job), batch)
+    patches = source.code(labels, channels * _PATCHES**2).view(batch, channels, _PATCHES, _PATCHES)
+    images = F.interpolate(patches, size=(size, size)) + _NOISE * source.normal(batch, channels, size, size)
+    names = ("pixel_values", "labels") if job.build.library == "transformers" else ("inputs", "targets")
+    return dict(zip(names, (images, _targets(job, labels)), strict=True))
+
+
+def _classified_texts(job: Job, batch: int, source: _Source) -> Batch:
+    length, words = _size(job, "sequence_length"), int(transformers_config(job).vocab_size)
+    labels = source.integers(0, _kinds(job), batch)
+    tokens = source.integers(_FIRST_WORD, words, batch, length)
+    tells = (torch.arange(length, device=source.device) % 2).bool()
+    tokens = torch.where(tells, _FIRST_WORD + labels.unsqueeze(-1) % (words - _FIRST_WORD), tokens)
+    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": _targets(job, labels)}
+
+
+def _generated_texts(job: Job, batch: int, source: _Source) -> Batch:
+    length, words = _size(job, "sequence_length"), int(transformers_config(job).vocab_size)
+    motif = source.integers(_FIRST_WORD, words, batch, _MOTIF)
+    tokens = motif.repeat(1, length // _MOTIF + 1)[:, :length].contiguous()
+    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": tokens.clone()}
+
+
+def _series(job: Job, batch: int, source: _Source) -> Batch:
+    context, horizon, features = _size(job, "sequence_length"), _size(job, "horizon"), job.recipe.input.features or 1
+    if job.build.library == "transformers" and transformers_config(job).is_encoder_decoder:
+        motif = source.integers(_FIRST_WORD, int(transformers_config(job).vocab_size), batch, _MOTIF)
+        tokens = motif.repeat(1, (context + horizon) // _MOTIF + 1)
+        past, future = tokens[:, :context].contiguous(), tokens[:, context : context + horizon].contiguous()
+        return {"input_ids": past, "attention_mask": torch.ones_like(past), "labels": future}
+    time = torch.arange(context + horizon, device=source.device).unsqueeze(-1)
+    phase = source.normal(batch, 1, features)
+    waves = torch.sin(2 * torch.pi * (time / (context / 2) + phase))
+    past = waves[:, :context] + _NOISE / 10 * source.normal(batch, context, features)
+    if job.build.library == "transformers":
+        return {"past_values": past, "future_values": waves[:, context:].contiguous()}
+    return {"inputs": past, "targets": waves[:, context:, 0].contiguous()}
+
+
+def _rows(job: Job, batch: int, source: _Source) -> Batch:
+    context = (job.recipe.input.sequence_length or batch) if job.build.library == "tabular" else 0
+    features = _size(job, "features")
+    labels = source.integers(0, _kinds(job), context + batch)
+    rows = source.code(labels, features) + _NOISE * source.normal(context + batch, features)
+    targets = _targets(job, labels)
+    if job.build.library == "tabular":
+        return {"inputs": rows.unsqueeze(0), "context": targets[:context].float().unsqueeze(0), "targets": targets[context:]}
+    return {"inputs": rows, "targets": targets}
+
+
+def _kinds(job: Job) -> int:
+    """How many labels are drawn from: the classes, or the levels that stand in for a continuous target."""
+    return _LEVELS if job.task in _REGRESSION else _size(job, "outputs")
+
+
+def _targets(job: Job, labels: Tensor) -> Tensor:
+    return labels / _LEVELS if job.task in _REGRESSION else labels
+
+
+_MAKERS: dict[str, Callable[[Job, int, _Source], Batch]] = {
+    "image_classification": _images,
+    "image_regression": _images,
+    "text_classification": _classified_texts,
+    "text_pair_classification": _classified_texts,
+    "text_regression": _classified_texts,
+    "text_generation": _generated_texts,
+    "instruction_tuning": _generated_texts,
+    "summarization": _generated_texts,
+    "translation": _generated_texts,
+    "forecasting": _series,
+    "tabular_classification": _rows,
+    "tabular_regression": _rows,
+}
+
+
+def _maker(job: Job) -> Callable[[Job, int, _Source], Batch]:
+    if job.task not in _MAKERS:
+        raise CheckError(f"there is no synthetic batch for task {job.task!r}; there is for {', '.join(_MAKERS)}")
+    return _MAKERS[job.task]
+
+
+def _has_own_loss(job: Job) -> bool:
+    return job.task in _GENERATIVE or (job.task == "forecasting" and job.build.library == "transformers")
+
+
+def _size(job: Job, name: str) -> int:
+    value = getattr(job.recipe.input, name)
+    if value is None:
+        raise CheckError(f"recipe.input.{name} is needed for a batch of {job.task}, and is missing")
+    return int(value)
+
+
+def _cross_entropy(predictions: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    return F.cross_entropy(predictions, targets, label_smoothing=smoothing)
+
+
+def _binary_cross_entropy(predictions: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    if predictions.shape == targets.shape:
+        return F.binary_cross_entropy_with_logits(predictions, targets.to(predictions.dtype))
+    wanted = F.one_hot(targets, predictions.shape[-1]).to(predictions.dtype)
+    return F.binary_cross_entropy_with_logits(predictions, wanted * (1 - smoothing) + smoothing / predictions.shape[-1])
+
+
+def _focal(predictions: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """arXiv:1708.02002 with its gamma of 2."""
+    each = F.cross_entropy(predictions, targets, label_smoothing=smoothing, reduction="none")
+    return ((1 - torch.exp(-each)) ** 2 * each).mean()
+
+
+def _pinball(predictions: Tensor, targets: Tensor, quantile: float) -> Tensor:
+    miss = targets - predictions
+    return torch.maximum((quantile or 0.5) * miss, ((quantile or 0.5) - 1) * miss).mean()
+
+
+_LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "cross_entropy": _cross_entropy,
+    "weighted_cross_entropy": _cross_entropy,  # the batch is balanced, so that every weight would be one
+    "binary_cross_entropy": _binary_cross_entropy,
+    "focal": _focal,
+    "mse": lambda predictions, targets, _: F.mse_loss(predictions, targets),
+    "mae": lambda predictions, targets, _: F.l1_loss(predictions, targets),
+    "huber": lambda predictions, targets, _: F.huber_loss(predictions, targets),
+    "quantile": _pinball,
+}
+
+
+def _loss_name(job: Job) -> tuple[str, float]:
+    """The loss, and its label smoothing (its quantile for `quantile`): the value it has, or that of an entry beside it."""
+    named = [loss for loss in job.recipe.loss if loss.name in _LOSSES]
+    if not named:
+        given = job.recipe.loss[0].name if job.recipe.loss else "none"
+        raise CheckError(f"there is no loss {given!r}{did_you_mean(given, _LOSSES)}; known are {', '.join(_LOSSES)}")
+    beside = [loss.value for loss in job.recipe.loss if loss.name == "label_smoothing"]
+    return named[0].name, next((value for value in [named[0].value, *beside] if value), 0.0)

@@ -1,0 +1,99 @@
+"""What a forked check does to itself before it runs: limits on what it may use, no network, no way to outlive its launcher."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import resource
+import signal
+from pathlib import Path
+
+from advisor.errors import CheckError
+from advisor.verify.evidence import Refusal
+
+MIB = 2**20
+LARGEST_FILE_BYTES = 64 * MIB  # no check writes more than a small model's file
+MOST_OPEN_FILES = 256
+REASON_CHARACTERS = 500
+OOM_SCORE_FIRST_TO_GO = "1000"  # proc(5), oom_score_adj: from -1000 to 1000
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_EXTRAS = {"peft": "peft", "tabicl": "tabular"}
+
+
+def confine(folder: Path, launcher: int) -> None:
+    """Limit this process for the rest of its life; it is the leader of its own session.
+
+    Memory is not limited here. CUDA reserves more address space than the machine has memory, so RLIMIT_AS would forbid every
+    GPU check, and RLIMIT_DATA counts what is mapped and never touched; the launcher watches resident memory instead.
+    """
+    os.setsid()
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, LARGEST_FILE_BYTES)
+    _limit(resource.RLIMIT_NOFILE, MOST_OPEN_FILES)
+    os.chdir(folder)
+    os.environ.update(TMPDIR=str(folder), TORCHINDUCTOR_CACHE_DIR=str(folder), TRITON_CACHE_DIR=str(folder))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_FIRST_TO_GO, encoding="ascii")
+    isolate_network()
+    _die_with(launcher)  # after the namespaces: a change of credentials clears it
+
+
+def _limit(what: int, most: int) -> None:
+    """Lower a limit, or leave it where it is lower already."""
+    hard = resource.getrlimit(what)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
+
+
+def isolate_network() -> bool:
+    """Move this process into a network with no interfaces; False where the system does not allow that.
+
+    Needs a process with a single thread. Files keep their owner: the user is mapped to itself in the new user namespace.
+    """
+    user, group = os.getuid(), os.getgid()
+    try:
+        if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+            return False
+    except AttributeError:  # not Linux
+        return False
+    with contextlib.suppress(OSError):
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+            Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
+    return True
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, however that happens."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def refuse(error: BaseException) -> Refusal:
+    """An exception as the reason why there is no evidence: the machine's where it lacks something, else the design's."""
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").split(".")[0]
+        extra = f"install advisor[{_EXTRAS[package]}]" if package in _EXTRAS else f"the package {package} is not installed"
+        return Refusal(status="skipped", reason=extra)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+        return Refusal(status="skipped", reason=f"there is too little memory here: {_brief(error)}")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Refusal(status="skipped", reason="the disk is full")
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return Refusal(status="skipped", reason=f"the check wrote a file larger than {LARGEST_FILE_BYTES // MIB} MiB")
+    if isinstance(error, CheckError | OSError | ImportError):
+        return Refusal(status="skipped", reason=_brief(error))
+    return Refusal(status="failed", reason=_brief(error))
+
+
+def _brief(error: BaseException) -> str:
+    """The kind of error and the beginning of what it says."""
+    text = " ".join(str(error).split())
+    if isinstance(error, CheckError):
+        return text
+    return f"{type(error).__name__}: {text}"[:REASON_CHARACTERS] if text else type(error).__name__

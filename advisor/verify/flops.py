@@ -1,0 +1,119 @@
+"""Floating-point operations of a forward pass. One multiply-add counts as two operations, here and everywhere."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from advisor.verify.batches import Batch, forward, make_batch
+from advisor.verify.build import build_model
+from advisor.verify.evidence import Job
+from advisor.verify.shapes import MetaOperators
+
+MOST_PARAMETERS = 200_000_000
+MOST_MULTIPLY_ADDS = 20_000_000_000
+"""What the cross-check takes on: beyond it a run on real CPU tensors takes longer than a report may."""
+
+_OPERATIONS_PER_MULTIPLY_ADD = 2
+# heavy operators that FlopCounterMode (torch 2.15) has no formula for; those of other namespaces are named as a matter of course
+_UNCOUNTED = frozenset(
+    """_grouped_mm _scaled_grouped_mm _native_multi_head_attention _transformer_encoder_layer_fwd _fft_r2c _fft_c2c _fft_c2r
+    _cdist_forward grid_sampler_2d grid_sampler_3d _thnn_fused_lstm_cell _thnn_fused_gru_cell mkldnn_rnn_layer _cudnn_rnn
+    _trilinear _sparse_mm""".split()  # noqa: SIM905
+)
+_FVCORE_PRODUCTS = ("conv", "linear", "addmm", "matmul", "bmm", "mm", "einsum", "baddbmm")
+_FVCORE_BLIND_SPOTS = ("lstm", "gru", "rnn_tanh", "rnn_relu", "scaled_dot_product_attention")
+
+
+def count_flops(model: nn.Module, batch: Batch, job: Job) -> tuple[int, list[str]]:
+    """FLOPs of one forward pass of `model`, on `meta`, over `batch` (of one sample), and the operators left out of the count.
+
+    Matrix products, convolutions and attention are counted, by torch's FlopCounterMode; recurrent layers too, since they
+    fall apart into matrix products on `meta` (on real tensors it sees none of them). Elementwise operators count as
+    nothing, as everywhere in the field. Gradients stay enabled: without them some models take paths that are not counted.
+    """
+    model.eval()
+    heavy = _HeavyOperators()
+    counter = FlopCounterMode(display=False)
+    with MetaOperators(), heavy, counter, torch.enable_grad():
+        forward(model, batch, job)
+    return counter.get_total_flops(), sorted(heavy.uncounted)
+
+
+class _HeavyOperators(TorchDispatchMode):
+    """Notes the operators that do much arithmetic and are not counted: a known few, and all from outside PyTorch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uncounted: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        namespace, _, name = func._overloadpacket._qualified_op_name.partition("::")
+        if name in _UNCOUNTED or namespace not in ("aten", "prim", "prims", "profiler"):
+            self.uncounted.add(f"{namespace}.{name}")
+        return func(*args, **(kwargs or {}))
+
+
+def cross_check_flops(job: Job) -> tuple[int | None, str]:
+    """FLOPs of one sample by fvcore, which traces a real forward pass on the CPU; None, and why, where that is not possible.
+
+    Attention runs unfused, since fvcore does not know the fused kernel. fvcore counts multiply-adds: twice those are FLOPs.
+    """
+    parameters = sum(parameter.numel() for parameter in build_model(job, "meta").parameters())
+    if parameters > MOST_PARAMETERS:
+        most = MOST_PARAMETERS / 1e6
+        return None, f"{parameters / 1e6:.0f} M parameters are too many for a run on real CPU tensors (at most {most:.0f} M)"
+    operations, _ = count_flops(build_model(job, "meta"), make_batch(job, 1, "meta"), job)
+    if operations > _OPERATIONS_PER_MULTIPLY_ADD * MOST_MULTIPLY_ADDS:
+        return None, f"{operations / 2e9:.0f} GMACs are too many for a run on a CPU (at most {MOST_MULTIPLY_ADDS / 1e9:.0f})"
+    try:
+        multiply_adds, unknown = _count_with_fvcore(job)
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
+        return None, f"fvcore could not trace the model: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    if unknown:
+        return None, f"fvcore does not count {', '.join(unknown)}"
+    return _OPERATIONS_PER_MULTIPLY_ADD * multiply_adds, "fvcore on real CPU tensors, attention unfused; multiply-adds x 2"
+
+
+class _OnTensors(nn.Module):
+    """The model as a function of plain tensors, as tracing wants it."""
+
+    def __init__(self, model: nn.Module, job: Job, names: list[str]) -> None:
+        super().__init__()
+        self.model, self.job, self.names = model, job, names
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        outputs = forward(self.model, dict(zip(self.names, tensors, strict=True)), self.job)
+        if isinstance(outputs, Tensor):
+            return outputs
+        first: Tensor = outputs.logits if hasattr(outputs, "logits") else outputs[0]
+        return first
+
+
+def _count_with_fvcore(job: Job) -> tuple[int, list[str]]:
+    """Multiply-adds in matrix products and convolutions, and the heavy operators that fvcore met and does not know."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fvcore traces with torch.jit, which is on its way out and says so at length
+        from fvcore.nn import FlopCountAnalysis
+
+        model = build_model(job, "cpu")
+        _unfuse_attention(model)
+        batch = make_batch(job, 1, "cpu")
+        analysis = FlopCountAnalysis(_OnTensors(model, job, list(batch)), tuple(batch.values()))
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        counts = analysis.by_operator()
+    unknown = [name for name in _FVCORE_BLIND_SPOTS if f"aten::{name}" in analysis.unsupported_ops()]
+    return int(sum(count for name, count in counts.items() if name in _FVCORE_PRODUCTS)), unknown
+
+
+def _unfuse_attention(model: nn.Module) -> None:
+    if hasattr(model, "set_attn_implementation"):
+        model.set_attn_implementation("eager")
+    for module in model.modules():
+        if hasattr(module, "fused_attn"):  # timm's name for it
+            module.fused_attn = False

@@ -1,0 +1,127 @@
+"""What a trained model takes when it is used: memory for one sample, and the size of its file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advisor.verify.batches import forward, make_batch
+from advisor.verify.cuda_choices import CudaChoices
+from advisor.verify.evidence import Job, Memory
+from advisor.verify.memory import CONTEXT, CONTEXT_RANGE, compute_capability
+from advisor.verify.peak import live_peak
+from advisor.verify.priced import NF4_BLOCK, SCALE_BLOCK
+from advisor.verify.trace import Recorder
+
+INT4_GROUP = 128
+"""Weights that share an fp16 scale in int4: the usual group of GPTQ (arXiv:2210.17323) and AWQ (arXiv:2306.00978)."""
+
+INTERVAL = 1.1
+"""Convolution and cuBLAS workspaces, and the allocator's rounding, on top of one sample's live bytes: a tenth."""
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_QUANTIZED_LAYERS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "Conv1D")  # the last is transformers' linear layer of GPT-2
+_GENERATIVE = ("text_generation", "instruction_tuning")
+
+
+def file_bytes(model: nn.Module) -> dict[str, int]:
+    """Bytes of the saved tensors by format: fp32, fp16, int8, int4, nf4. Shared weights count once.
+
+    In int8 and the 4-bit formats only the weights of linear and convolution layers are quantized, with one fp32 scale per
+    output row in int8, an fp16 scale per 128 weights in int4, and QLoRA's double quantization in nf4. The rest (embeddings, a
+    language model's output layer, norms, biases, buffers) stays in fp32 beside int8, in 16 bits beside 4 bits. Headers are left out.
+    """
+    layers = [module for module in model.modules() if type(module).__name__ in _QUANTIZED_LAYERS]
+    output = getattr(model, "get_output_embeddings", lambda: None)()
+    kept: list[Any] = [module for module in model.modules() if isinstance(module, nn.Embedding) or module is output]
+    tied = {id(module.weight) for module in kept}
+    quantized = {id(layer.weight): layer.weight for layer in layers if id(layer.weight) not in tied}
+    tensors = {id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()}
+    rest = sum(tensor.numel() for key, tensor in tensors.items() if key not in quantized)
+    weights = list(quantized.values())
+    count = sum(weight.numel() for weight in weights)
+    blocks = math.ceil(count / NF4_BLOCK)
+    return {
+        "fp32": 4 * (rest + count),
+        "fp16": 2 * (rest + count),
+        "int8": 4 * rest + count + 4 * sum(weight.shape[0] for weight in weights),
+        "int4": 2 * rest + count // 2 + 2 * math.ceil(count / INT4_GROUP),
+        "nf4": 2 * rest + count // 2 + blocks + 4 * math.ceil(blocks / SCALE_BLOCK),
+    }
+
+
+def deployed_format(job: Job) -> str:
+    """The format that the weights are used in: the recipe's quantization, the base's own under LoRA, else fp32."""
+    chosen = job.recipe.compression.quantization
+    if chosen != "none":
+        return {"bf16": "fp16", "fp16": "fp16", "nf4": "nf4"}.get(chosen, chosen[:4])
+    if job.recipe.lora is not None and job.recipe.model.adaptation in ("lora", "qlora"):
+        return {"bf16": "fp16", "fp16": "fp16", "nf4": "nf4", "int8": "int8"}.get(job.recipe.lora.base_precision, "fp32")
+    return "fp32"
+
+
+def predict_inference_memory(job: Job, model: nn.Module) -> Memory:
+    """Peak memory of one sample's forward pass on the target, weights in the format they are deployed in.
+
+    A decoder's sample is a prompt of the recipe's length, whose keys and values stay cached. Activations are in 16 bits
+    where the weights are stored in 16 or 4 bits, in fp32 otherwise; `model`, the job's own on `meta`, is cast so.
+    """
+    format_ = deployed_format(job)
+    dtype = torch.float16 if format_ in ("fp16", "int4", "nf4") else torch.float32
+    weights = file_bytes(model)[format_]
+    model.to(dtype)
+    batch = {name: value.to(dtype) if value.is_floating_point() else value for name, value in make_batch(job, 1, "meta").items()}
+    if job.task in _GENERATIVE:
+        batch = {name: value for name, value in batch.items() if name != "labels"}
+    recorder = Recorder(model, workspace=0)
+    with CudaChoices(None, compute_capability(job.target)), recorder, torch.no_grad():
+        recorder.enter("forward")
+        outputs = _answer(model, batch, job)
+    del outputs
+    peak = live_peak(recorder.trace)
+    kinds = {"weights": weights, "activations": peak.total - peak.categories["weights"]}
+    if job.task in _GENERATIVE:
+        kinds["kv_cache"] = cache_bytes(model, job.recipe.input.sequence_length or 0, dtype)
+    if format_ in ("int4", "nf4"):
+        kinds["temporaries"] = _largest_weight(model, dtype)
+    total = sum(kinds.values())
+    on_gpu = job.target.kind in ("gpu", "multi_gpu")
+    kinds |= {"context": CONTEXT} if on_gpu else {}
+    return Memory(
+        total=sum(kinds.values()),
+        low=total + (CONTEXT_RANGE[0] if on_gpu else 0),
+        high=int(total * INTERVAL) + (CONTEXT_RANGE[1] if on_gpu else 0),
+        categories=kinds,
+        peak_at=peak.place,
+        method=f"every allocation of one sample's forward pass on meta tensors; weights as {format_}",
+        notes=["without the process and its libraries"] if not on_gpu else [],
+    )
+
+
+def _answer(model: nn.Module, batch: dict[str, Tensor], job: Job) -> Any:
+    """A forward pass as deployment does it: a decoder keeps the logits of the last token alone."""
+    if job.task in _GENERATIVE and job.build.library == "transformers":
+        return model(**batch, use_cache=False, logits_to_keep=1)
+    return forward(model, batch, job)
+
+
+def cache_bytes(model: nn.Module, length: int, dtype: torch.dtype) -> int:
+    """Bytes of keys and values of `length` tokens: 2 x layers x key heads x head width x tokens, a sliding window at most."""
+    config: Any = getattr(model, "config", None)
+    layers, heads = getattr(config, "num_hidden_layers", 0), getattr(config, "num_attention_heads", 0)
+    if not layers or not heads:
+        return 0
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    window = getattr(config, "sliding_window", None) or length
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
+    return int(2 * layers * key_heads * width * min(length, window) * dtype.itemsize)
+
+
+def _largest_weight(model: nn.Module, dtype: torch.dtype) -> int:
+    """Bytes of the largest quantized layer once it is written out to be multiplied with."""
+    output = getattr(model, "get_output_embeddings", lambda: None)()
+    sizes = [module.weight.numel() for module in model.modules() if isinstance(module, nn.Linear) and module is not output]
+    return int(max(sizes, default=0) * dtype.itemsize)

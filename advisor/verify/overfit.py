@@ -1,0 +1,209 @@
+"""Train on one batch until it is learnt by heart, and write down what happened to every parameter on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from advisor.recipe import Recipe
+from advisor.verify.adapt import set_training_mode
+from advisor.verify.batches import Batch, compute_loss
+from advisor.verify.evidence import Job
+
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_STEP_DECAYS = (0.5, 0.75)  # of the run, where a step schedule divides the rate by ten (arXiv:1512.03385 does so twice)
+_ONECYCLE_RISE = 0.3  # torch.optim.lr_scheduler.OneCycleLR, `pct_start`
+
+
+@dataclass
+class Subject:
+    """A model with all that trains it. `half` is autocast's type, or None for fp32; a `scaler` comes with float16 alone."""
+
+    job: Job
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    batch: Batch
+    device: torch.device
+    accumulation: int = 1
+    half: torch.dtype | None = None
+    scaler: torch.amp.GradScaler | None = None
+    ema: AveragedModel | None = None
+
+    def autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, self.half) if self.half else nullcontext()
+
+
+@dataclass
+class Trail:
+    """What a run left behind. Rates are the recipe's, by parameter. Marks are fingerprints of parameters and buffers; two are equal where no bit changed."""
+
+    losses: list[float] = field(default_factory=list)
+    own_steps: int = 0
+    probe_rate: float | None = None
+    faults: list[str] = field(default_factory=list)
+    skipped_steps: int = 0
+    rates: dict[str, float] = field(default_factory=dict)
+    with_gradient: set[str] = field(default_factory=set)
+    step_seconds: list[float] = field(default_factory=list)
+    before: dict[str, int] = field(default_factory=dict)
+    after: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def moved(self) -> set[str]:
+        return {name for name, mark in self.before.items() if self.after[name] != mark}
+
+
+def mark(model: nn.Module) -> dict[str, int]:
+    """A fingerprint of each parameter and buffer: the sum of its bits, read as integers."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: _fingerprint(tensor.detach()) for name, tensor in named}
+
+
+def _fingerprint(tensor: Tensor) -> int:
+    if tensor.dtype == torch.bool or tensor.is_complex():
+        tensor = torch.view_as_real(tensor) if tensor.is_complex() else tensor.to(torch.uint8)
+    return int(tensor.contiguous().view(_INTEGERS[tensor.element_size()]).sum(dtype=torch.int64))
+
+
+def overfit(subject: Subject, trail: Trail, *, own_steps: int, probe_steps: int, probe_rate: float, enough: Callable[[float], float],
+            deadline: float) -> None:
+    """Train at the recipe's own rates and schedule; where that does not lower the loss enough, go on at `probe_rate` or above.
+
+    `enough` says which loss is low enough, given the first. The run stops at `deadline` (of time.monotonic), and at the
+    first loss or gradient that is not finite.
+    """
+    trail.before = mark(subject.model)
+    set_training_mode(subject.model, subject.job.recipe)
+    rates = [group["lr"] for group in subject.optimizer.param_groups]
+    names = {id(parameter): name for name, parameter in subject.model.named_parameters()}
+    for group in subject.optimizer.param_groups:
+        trail.rates.update((names[id(parameter)], group["lr"]) for parameter in group["params"] if id(parameter) in names)
+    for factor in rate_factors(subject.job.recipe, own_steps):
+        if not _step(subject, trail, [rate * factor for rate in rates], deadline):
+            break
+        trail.own_steps += 1
+    highest = max(rates)
+    goal = enough(trail.losses[0]) if trail.losses else -math.inf
+    if not trail.faults and recent_loss(trail) > goal:
+        trail.probe_rate = max(highest, probe_rate)
+        for _ in range(probe_steps):
+            if not _step(subject, trail, [rate * trail.probe_rate / highest for rate in rates], deadline) or recent_loss(trail) <= goal:
+                break
+    trail.after = mark(subject.model)
+
+
+def recent_loss(trail: Trail) -> float:
+    """The mean of the last losses: dropout makes single ones jump."""
+    last = trail.losses[-3:]
+    return sum(last) / len(last) if last else math.inf
+
+
+def rate_factors(recipe: Recipe, steps: int) -> list[float]:
+    """What the schedule makes of the learning rate in a run of `steps`: its warm-up and its course, compressed."""
+    schedule = recipe.schedule
+    if schedule is None:
+        return [1.0] * steps
+    fraction = schedule.warmup_fraction or 0.0
+    if schedule.warmup_epochs and recipe.epochs:
+        fraction = schedule.warmup_epochs / recipe.epochs
+    elif schedule.warmup_steps:
+        fraction = schedule.warmup_steps / recipe.steps if recipe.steps else 1 / steps
+    warmup = min(math.ceil(fraction * steps), steps // 2)
+    rising = [(step + 1) / (warmup + 1) for step in range(warmup)]
+    length = steps - warmup
+    return rising + [_course(schedule.name, step / length, step + max(1, warmup)) for step in range(length)]
+
+
+def _course(name: str, progress: float, step: int) -> float:
+    """The factor after the warm-up; `progress` goes from 0 to just below 1."""
+    if name == "onecycle":
+        at_top = progress >= _ONECYCLE_RISE
+        part = (progress - _ONECYCLE_RISE) / (1 - _ONECYCLE_RISE) if at_top else 1 - progress / _ONECYCLE_RISE
+        return max(0.04, (1 + math.cos(math.pi * part)) / 2)  # OneCycleLR starts at a 25th of the rate (`div_factor`)
+    courses: dict[str, float] = {
+        "cosine": (1 + math.cos(math.pi * progress)) / 2,
+        "linear": 1 - progress,
+        "poly": (1 - progress) ** 0.9,  # the power of arXiv:1706.05587
+        "step": 0.1 ** float(sum(progress >= decay for decay in _STEP_DECAYS)),
+        "inverse_sqrt": (step + 1) ** -0.5,
+    }
+    return courses.get(name, 1.0)
+
+
+def _step(subject: Subject, trail: Trail, rates: list[float], deadline: float) -> bool:
+    """One optimizer step. False where there is no time for it, or where it showed something that ends the run."""
+    start = time.monotonic()
+    if start + (trail.step_seconds[-1] if trail.step_seconds else 0.0) > deadline:
+        return False
+    for group, rate in zip(subject.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    subject.optimizer.zero_grad(set_to_none=True)
+    loss = _accumulate(subject)
+    if not math.isfinite(loss):
+        trail.faults.append(f"the loss is {loss} at step {len(trail.losses) + 1}")
+        return False
+    trail.losses.append(loss)
+    _update(subject, trail)
+    trail.step_seconds.append(time.monotonic() - start)
+    return not trail.faults
+
+
+def _accumulate(subject: Subject) -> float:
+    """Forward and backward over the parts of the batch; returns the mean loss."""
+    total = 0.0
+    for part in _parts(subject.batch, subject.accumulation):
+        with subject.autocast():
+            loss = compute_loss(subject.model, part, subject.job) / subject.accumulation
+        scaled = subject.scaler.scale(loss) if subject.scaler else loss
+        scaled.backward()
+        total += float(loss.detach())
+    return total
+
+
+def _parts(batch: Batch, count: int) -> Iterator[Batch]:
+    chunks = {name: value.chunk(count) for name, value in batch.items()}
+    for index in range(count):
+        yield {name: parts[index] for name, parts in chunks.items()}
+
+
+def _update(subject: Subject, trail: Trail) -> None:
+    if subject.scaler:
+        subject.scaler.unscale_(subject.optimizer)
+    bad = _note_gradients(subject.model, trail)
+    if bad and subject.scaler:
+        trail.skipped_steps += 1  # how a scaler finds its scale: float16 overflows, the step is left out, the scale halves
+    elif bad:
+        trail.faults.append(f"gradients are not finite at step {len(trail.losses)}: {_some(bad)}")
+        return
+    if (norm := subject.job.recipe.gradient_clip_norm) is not None:
+        nn.utils.clip_grad_norm_(subject.model.parameters(), norm)
+    if subject.scaler:
+        subject.scaler.step(subject.optimizer)
+        subject.scaler.update()
+    else:
+        subject.optimizer.step()
+    if subject.ema is not None:
+        subject.ema.update_parameters(subject.model)
+
+
+def _note_gradients(model: nn.Module, trail: Trail) -> list[str]:
+    """Note which parameters got a gradient that is not all zero; returns those whose gradient is not finite."""
+    named = [(name, parameter.grad) for name, parameter in model.named_parameters() if parameter.grad is not None]
+    if not named:
+        return []
+    largest = torch._foreach_norm([gradient for _, gradient in named], math.inf)
+    values = torch.stack([value.float() for value in largest]).tolist()
+    trail.with_gradient.update(name for (name, _), value in zip(named, values, strict=True) if value > 0)
+    return [name for (name, _), value in zip(named, values, strict=True) if not math.isfinite(value)]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

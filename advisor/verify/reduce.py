@@ -1,0 +1,197 @@
+"""A smaller copy of a design, of the same architecture, where the whole does not fit this machine or the time for a check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from advisor.errors import CheckError
+from advisor.verify.batches import make_batch
+from advisor.verify.build import apply_adaptation, build_model, transformers_config
+from advisor.verify.evidence import Build, Job
+from advisor.verify.flops import count_flops
+from advisor.verify.memory import predict_training_memory
+
+GIB = 2**30
+FORWARD_AND_BACKWARD = 3  # the backward pass costs twice the forward: arXiv:2001.08361, section 2.1
+BYTES_TO_BUILD = 4  # models are built in fp32
+
+# How small a copy may get: enough for every kind of layer to be there, and for a batch to have statistics.
+SMALLEST_BATCH = 4
+SMALLEST_IMAGE = 96
+SMALLEST_SEQUENCE = 32
+SMALLEST_DEPTH = 2
+SMALLEST_VOCABULARY = 2048
+SMALLEST_WIDTH = 64
+_IMAGE_GRID = 32  # the usual product of a backbone's strides
+
+_DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
+_WIDTHS = ("hidden_size", "embedding_size", "intermediate_size", "num_attention_heads", "num_key_value_heads",
+           "n_embd", "n_inner", "n_head", "n_heads", "dim", "hidden_dim", "d_model", "d_ff", "num_heads",
+           "encoder_attention_heads", "decoder_attention_heads", "encoder_ffn_dim", "decoder_ffn_dim")
+_MAIN_WIDTHS = ("hidden_size", "n_embd", "dim", "d_model")
+_HEADS = tuple(name for name in _WIDTHS if "head" in name)
+_ONE_BLOCK_A_STAGE: tuple[dict[str, Any], ...] = ({"layers": (1, 1, 1, 1)}, {"depths": (1, 1, 1, 1)}, {"depth": SMALLEST_DEPTH})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a training run may use here: bytes of memory, and floating-point operations in one step."""
+
+    memory_bytes: float
+    step_flops: float
+
+
+def reduce_job(job: Job, limits: Limits) -> tuple[Job, list[str]]:
+    """The job, or the least reduced copy of it that fits, and what was cut in words. Batch first, then the sample, then the model.
+
+    A copy that fits the memory but not the operations is still given: the run stops when its time is up. Raises CheckError
+    where the smallest copy does not fit the memory.
+    """
+    cut: dict[str, str] = {}
+    need = _excess(job, limits)
+    cuts = (_cut_batch, _cut_sample, _cut_depth, _cut_vocabulary, _cut_width)
+    if weight_bytes(job) > limits.memory_bytes:  # no batch is small enough: begin with the layers
+        cuts = (_cut_depth, _cut_batch, _cut_sample, _cut_vocabulary, _cut_width)
+    for step in cuts:
+        if need <= 1:
+            break
+        for what, words, smaller in step(job, need):
+            job, cut[what] = smaller, words
+            need = _excess(job, limits)
+            if need <= 1:
+                break
+    if need > 1 and max(weight_bytes(job), _training_bytes(job)) > limits.memory_bytes:
+        raise CheckError("even the smallest copy of this model needs more memory than is free here")
+    return job, list(cut.values())
+
+
+def _excess(job: Job, limits: Limits) -> float:
+    """How many times too large the job is; at most 1 where it fits. The costly things are looked at only where the cheap ones fit."""
+    need = weight_bytes(job) / limits.memory_bytes
+    if need <= 1:
+        need = FORWARD_AND_BACKWARD * operations(job) * _samples(job) / limits.step_flops
+    return need if need > 1 else max(need, _training_bytes(job) / limits.memory_bytes)
+
+
+def weight_bytes(job: Job) -> float:
+    """Bytes of the model's parameters as it is built."""
+    return BYTES_TO_BUILD * sum(parameter.numel() for parameter in build_model(job, "meta").parameters())
+
+
+def operations(job: Job) -> float:
+    """FLOPs of the forward pass of one sample; 0 for a model that cannot run on `meta`, whose time is not known beforehand."""
+    try:
+        return count_flops(build_model(job, "meta"), make_batch(job, 1, "meta"), job)[0]
+    except (RuntimeError, NotImplementedError, TypeError):
+        return 0.0
+
+
+def _training_bytes(job: Job) -> float:
+    if job.recipe.optimizer.name == "none":
+        return 0.0
+    try:
+        predicted, _ = predict_training_memory(job)
+    except (RuntimeError, NotImplementedError, TypeError):  # not on meta either
+        return 0.0
+    return predicted.total if predicted else 0.0
+
+
+def _samples(job: Job) -> int:
+    return job.recipe.batch.per_device * min(2, job.recipe.batch.accumulation)
+
+
+Cuts = Iterator[tuple[str, str, Job]]
+
+
+def _cut_batch(job: Job, need: float) -> Cuts:
+    batch = job.recipe.batch
+    for size in sorted({max(SMALLEST_BATCH, int(batch.per_device / need)), SMALLEST_BATCH}, reverse=True):
+        if size < batch.per_device:
+            smaller = batch.model_copy(update={"per_device": size, "effective": size * batch.accumulation * batch.devices})
+            yield "batch", f"batch {size} instead of {batch.per_device}", _with_recipe(job, batch=smaller)
+
+
+def _cut_sample(job: Job, need: float) -> Cuts:
+    """Fewer pixels, or fewer tokens."""
+    sample = job.recipe.input
+    if sample.kind == "image" and sample.image_size:
+        wanted = int(sample.image_size / need**0.5) // _IMAGE_GRID * _IMAGE_GRID
+        size = max(SMALLEST_IMAGE, wanted)
+        if size < sample.image_size:
+            smaller = _with_recipe(job, input=sample.model_copy(update={"image_size": size}))
+            if _builds(smaller):
+                yield "sample", f"images of {size} x {size} instead of {sample.image_size} x {sample.image_size} pixels", smaller
+    if sample.kind == "text" and sample.sequence_length:
+        length = max(SMALLEST_SEQUENCE, int(sample.sequence_length / need))
+        if length < sample.sequence_length:
+            smaller = _with_recipe(job, input=sample.model_copy(update={"sequence_length": length}))
+            yield "sample", f"sequences of {length} instead of {sample.sequence_length} tokens", smaller
+
+
+def _cut_depth(job: Job, need: float) -> Cuts:
+    if job.build.library == "timm":
+        for shallow in _ONE_BLOCK_A_STAGE:
+            smaller = _with_config(job, shallow)
+            if _builds(smaller):
+                yield "depth", f"{'one block a stage' if len(shallow) and 'depth' not in shallow else f'{SMALLEST_DEPTH} blocks'}", smaller
+                return
+    elif job.build.library == "transformers":
+        settings = transformers_config(job).to_dict()
+        depths = {name: settings[name] for name in _DEPTHS if isinstance(settings.get(name), int) and settings[name] > SMALLEST_DEPTH}
+        for divisor in (need, float("inf")):
+            shallow = {name: max(SMALLEST_DEPTH, int(depth / divisor)) for name, depth in depths.items()}
+            lists = {name: value[: min(shallow.values())] for name, value in settings.items()
+                     if isinstance(value, list) and len(value) in depths.values() and name.endswith("types")}
+            if shallow:
+                words = " and ".join(f"{shallow[name]} instead of {depths[name]}" for name in depths)
+                yield "depth", f"layers: {words}", _with_config(job, {**shallow, **lists})
+
+
+def _cut_vocabulary(job: Job, need: float) -> Cuts:
+    if job.build.library != "transformers":
+        return
+    settings = transformers_config(job).to_dict()
+    words = settings.get("vocab_size")
+    if isinstance(words, int) and words > SMALLEST_VOCABULARY:
+        special = {name: index % SMALLEST_VOCABULARY for name, index in settings.items()
+                   if name.endswith("_token_id") and isinstance(index, int) and index >= SMALLEST_VOCABULARY}
+        yield ("vocabulary", f"a vocabulary of {SMALLEST_VOCABULARY} instead of {words} tokens",
+               _with_config(job, {"vocab_size": SMALLEST_VOCABULARY, **special}))
+
+
+def _cut_width(job: Job, need: float) -> Cuts:
+    """Halve every width and number of heads together, as long as all of them stay whole."""
+    if job.build.library != "transformers":
+        return
+    settings = transformers_config(job).to_dict()
+    widths = {name: settings[name] for name in _WIDTHS if isinstance(settings.get(name), int) and settings[name] > 0}
+    main = next((name for name in _MAIN_WIDTHS if name in widths), None)
+    divisor = 2
+    while main and widths[main] // divisor >= SMALLEST_WIDTH:
+        narrow = {name: width // divisor for name, width in widths.items() if name not in _HEADS or width % divisor == 0}
+        narrow |= {name: 1 for name in widths if name in _HEADS and name not in narrow}
+        smaller = _with_config(job, narrow)
+        if _builds(smaller):
+            yield "width", f"width {narrow[main]} instead of {widths[main]}", smaller
+        divisor *= 2
+
+
+def _builds(job: Job) -> bool:
+    try:
+        apply_adaptation(build_model(job, "meta"), job.recipe)
+    except Exception:  # whatever a library says to a setting that it does not take
+        return False
+    return True
+
+
+def _with_recipe(job: Job, **changes: Any) -> Job:
+    return job.model_copy(update={"recipe": job.recipe.model_copy(update=changes)})
+
+
+def _with_config(job: Job, changes: dict[str, Any]) -> Job:
+    build = Build(library=job.build.library, factory=job.build.factory, config={**job.build.config, **changes})
+    return job.model_copy(update={"build": build})
+
+

@@ -1,0 +1,121 @@
+"""Run operators on `meta` tensors quickly: what an operator gives for inputs of these shapes is worked out once.
+
+PyTorch derives many output shapes in Python, 100 microseconds an operator; a network repeats the same few hundred.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_SCALAR = torch.ops.aten._local_scalar_dense.default
+
+_Spec = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
+
+
+class ShapeMemory:
+    """Remembers, for operators that make new tensors and change none, the outputs' shapes by the inputs' shapes."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+        self._effects: dict[Any, str] = {}
+
+    def run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """What `func` returns, with new storages wherever it would make new ones."""
+        effect = self._effects.get(func)
+        if effect is None:
+            effect = self._effects[func] = _effect(func)
+        if effect == "in place" and _is_on_meta(args[0]):
+            return args[0] if isinstance(args[0], Tensor) else None
+        if effect != "new":
+            return func(*args, **kwargs)
+        key = (func, _key(args), _key(tuple(kwargs.items())) if kwargs else None)
+        try:
+            spec = self._known.get(key)
+        except TypeError:  # an argument that is no plain value
+            return func(*args, **kwargs)
+        if spec is not None:
+            return _made(spec)
+        out = func(*args, **kwargs)
+        if _is_reproducible(out, args):
+            self._known[key] = _spec(out)
+        return out
+
+
+class MetaOperators(TorchDispatchMode):
+    """Runs operators on `meta` with a `ShapeMemory`, and lets a model ask tensors for values that they do not have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shapes = ShapeMemory()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return answer_scalar(args[0]) if asks_for_a_value(func, args) else self._shapes.run(func, args, kwargs or {})
+
+
+def answer_scalar(tensor: Tensor) -> bool | float | int:
+    """What a tensor without values says: False (so that no mask counts as all ones, and none is left out), 0.0 or 1."""
+    if tensor.dtype == torch.bool:
+        return False
+    return 0.0 if tensor.is_floating_point() else 1
+
+
+def asks_for_a_value(func: Any, args: Any) -> bool:
+    """Whether this is `.item()` of a tensor on `meta`, which has none: see `answer_scalar`."""
+    return func is _SCALAR and args[0].device.type == "meta"
+
+
+def _effect(func: Any) -> str:
+    """`new`: makes tensors and changes none. `in place`: changes values of its first argument, of which meta has none."""
+    schema = func._schema
+    if not schema.is_mutable:
+        return "new" if all(value.alias_info is None for value in schema.returns) else "other"
+    changed = [argument.name for argument in schema.arguments if argument.alias_info is not None and argument.alias_info.is_write]
+    keeps_shape = torch.Tag.pointwise in func.tags or schema.name.startswith("aten::_foreach_")
+    return "in place" if keeps_shape and changed == ["self"] else "other"
+
+
+def _is_on_meta(value: Any) -> bool:
+    tensors = value if isinstance(value, tuple | list) else (value,)
+    return all(isinstance(tensor, Tensor) and tensor.is_meta for tensor in tensors)
+
+
+def _key(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return (value.shape, value.stride(), value.dtype, value.is_meta)
+    if isinstance(value, tuple | list):
+        return tuple([_key(item) for item in value])
+    return (value.__class__, value)  # 1, 1.0 and True are equal, and give different types
+
+
+def _spec(out: Any) -> Any:
+    if isinstance(out, Tensor):
+        return (tuple(out.shape), out.stride(), out.dtype)
+    return [_spec(item) if isinstance(item, Tensor) else item for item in out]
+
+
+def _made(spec: Any) -> Any:
+    if isinstance(spec, tuple):
+        return torch.empty_strided(spec[0], spec[1], dtype=spec[2], device="meta")
+    return tuple([_made(item) if isinstance(item, tuple) else item for item in spec])
+
+
+def _is_reproducible(out: Any, args: Any) -> bool:
+    """Whether all outputs are dense `meta` tensors with storages of their own: some operators return views unannounced."""
+    outs = (out,) if isinstance(out, Tensor) else out
+    if not isinstance(outs, tuple) or not all(item is None or isinstance(item, Tensor | int) for item in outs):
+        return False
+    tensors = [item for item in outs if isinstance(item, Tensor)]
+    if not all(t.is_meta and t.storage_offset() == 0 and t.untyped_storage().nbytes() == _bytes(t) for t in tensors):
+        return False
+    storages = [t.untyped_storage()._cdata for t in (*tensors, *(arg for arg in args if isinstance(arg, Tensor)))]
+    return len(set(storages[: len(tensors)])) == len(tensors) and not set(storages[: len(tensors)]) & set(storages[len(tensors) :])
+
+
+def _bytes(tensor: Tensor) -> int:
+    if tensor.numel() == 0:
+        return 0
+    return int(tensor.element_size() * (1 + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))))

@@ -1,0 +1,159 @@
+"""What a smoke-train asserts. Each check looks at what the run left behind and gives one verdict with its reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from advisor.verify.evidence import Job, SmokeCheck
+from advisor.verify.overfit import Trail, recent_loss
+
+FALL = 0.2  # of the loss that can be lost: a working model loses nearly all of it on one batch, a broken one nothing
+DIVERGED = 3.0  # times the first loss: an untrained model already guesses, and is not three times worse than that
+FEWEST_STEPS = 4  # to say that a rate is stable
+FEWEST_STEPS_TO_FAIL = 20  # to say that a loss does not fall: slow models are given fewer
+MOST_SKIPPED = 0.5  # of float16's steps may overflow while the scaler looks for its scale
+_NAMED = 3
+_SMOOTHED_LOSSES = ("cross_entropy", "weighted_cross_entropy")
+
+
+def something_trains(model: nn.Module) -> SmokeCheck:
+    """Some parameter requires a gradient. (`module.requires_grad = True` sets an attribute and trains nothing.)"""
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    return _verdict("something_trains", trainable > 0, f"{trainable:,} of {total:,} parameters train")
+
+
+def optimizer_covers(model: nn.Module, optimizer: torch.optim.Optimizer) -> SmokeCheck:
+    """The optimizer holds every parameter that trains, and no other."""
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    left_out = [name for name, parameter in model.named_parameters() if parameter.requires_grad and id(parameter) not in held]
+    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad and id(parameter) in held]
+    faults = [f"it lacks {_some(left_out)}"] * bool(left_out) + [f"it holds the frozen {_some(frozen)}"] * bool(frozen)
+    return _verdict("optimizer_covers", not faults, "; ".join(faults) or f"{len(held)} tensors in {len(optimizer.param_groups)} groups")
+
+
+def finite(trail: Trail) -> SmokeCheck:
+    """No loss and no gradient was infinite or not a number."""
+    if trail.faults:
+        return _verdict("finite", False, "; ".join(trail.faults))
+    skipped, steps = trail.skipped_steps, len(trail.losses)
+    detail = f"losses and gradients of {steps} steps" + (f", {skipped} left out by the loss scaler" if skipped else "")
+    return _verdict("finite", skipped <= MOST_SKIPPED * steps, detail)
+
+
+def stable_rate(trail: Trail) -> SmokeCheck:
+    """At the recommended rate, the loss does not run away."""
+    own = trail.losses[: trail.own_steps]
+    if len(own) < FEWEST_STEPS and not trail.faults:
+        return SmokeCheck(name="stable_rate", status="skipped", detail=f"only {len(own)} steps fitted in the time")
+    if not own:
+        return _verdict("stable_rate", False, "; ".join(trail.faults))
+    detail = f"loss {own[0]:.3g} to {own[-1]:.3g} in {len(own)} steps at the recommended rate"
+    return _verdict("stable_rate", not trail.faults and own[-1] <= _limit_of_divergence(own[0]), detail)
+
+
+def overfits(job: Job, trail: Trail) -> SmokeCheck:
+    """The model learns one batch by heart, or is well on the way: the loss loses a fifth of what it can lose."""
+    if trail.faults or not trail.losses:
+        return _verdict("overfits", False, "; ".join(trail.faults) or "no step was made")
+    start, end, enough = trail.losses[0], recent_loss(trail), enough_of_a_fall(job, trail.losses[0])
+    rate = f" at the probe rate {trail.probe_rate:g}" if trail.probe_rate else ""
+    detail = f"loss {start:.4g} to {end:.4g} in {len(trail.losses)} steps{rate}; {enough:.4g} was asked for"
+    if end > enough and len(trail.losses) < FEWEST_STEPS_TO_FAIL:
+        return SmokeCheck(name="overfits", status="skipped", detail=f"{detail}, but no more steps fitted in the time")
+    return _verdict("overfits", end <= enough, detail)
+
+
+def enough_of_a_fall(job: Job, start: float) -> float:
+    """The loss at which a run that began at `start` has shown that it learns. Label smoothing leaves a loss that stays."""
+    return start - FALL * max(abs(start - _floor(job)), 1e-12)
+
+
+def every_trainable_gets_gradient(model: nn.Module, trail: Trail) -> SmokeCheck:
+    """Each parameter that trains had a gradient that is not all zero, in some step: LoRA's A has none before B moves."""
+    without = [name for name, parameter in model.named_parameters() if parameter.requires_grad and name not in trail.with_gradient]
+    return _verdict("every_trainable_gets_gradient", not without,
+                    f"no gradient reaches {_some(without)}" if without else f"{len(trail.with_gradient)} tensors")
+
+
+def every_trainable_moves(model: nn.Module, trail: Trail) -> SmokeCheck:
+    """Each parameter that trains is another after the run.
+
+    Layer-wise decay can make a rate so low that a step is lost in rounding: a norm's weight of 1 stays 1 at a rate of 5e-8.
+    That is said and not held against the design.
+    """
+    still = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad and name not in trail.moved}
+    slow = [name for name, parameter in still.items() if name in trail.with_gradient and _is_lost_in_rounding(parameter, trail.rates.get(name))]
+    stuck = [name for name in still if name not in slow]
+    detail = f"unchanged: {_some(stuck)}" if stuck else "all of them moved"
+    if slow:
+        detail += f"; at rates below the resolution of their values: {_some(slow)}"
+    return _verdict("every_trainable_moves", not stuck, detail)
+
+
+def no_frozen_moves(model: nn.Module, trail: Trail) -> SmokeCheck:
+    """Frozen parameters are the same to the bit, and so are the statistics of frozen normalization layers."""
+    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad] + list(_frozen_statistics(model))
+    moved = [name for name in frozen if name in trail.moved]
+    detail = f"changed though frozen: {_some(moved)}" if moved else f"{len(frozen)} frozen tensors unchanged"
+    return _verdict("no_frozen_moves", not moved, detail)
+
+
+def ema_follows(model: nn.Module, ema: AveragedModel) -> SmokeCheck:
+    """The moving average is finite and no longer a plain copy."""
+    pairs = [pair for pair in zip(ema.module.parameters(), model.parameters(), strict=True) if pair[1].requires_grad]
+    is_finite = all(bool(average.isfinite().all()) for average, _ in pairs)
+    lags = any(not torch.equal(average, current) for average, current in pairs)
+    return _verdict("ema_follows", is_finite and lags, "finite, and behind the weights" if is_finite and lags else
+                    "it equals the weights: nothing is averaged" if is_finite else "the average is not finite")
+
+
+def predicts(predictions: Tensor, loss: float, asked: int) -> SmokeCheck:
+    """For a model that is not trained: one finite prediction for each sample, in the shape that the loss takes."""
+    shape = list(predictions.shape)
+    is_right = asked in shape[:2] and bool(predictions.isfinite().all()) and math.isfinite(loss)
+    return _verdict("predicts", is_right, f"outputs of shape {shape} for {asked} samples; random weights, so no claim about their quality"
+                    if is_right else f"outputs of shape {shape} for {asked} samples, loss {loss}")
+
+
+def _frozen_statistics(model: nn.Module) -> Iterable[str]:
+    """Buffers of modules whose own parameters are all frozen."""
+    for prefix, module in model.named_modules():
+        own = [parameter.requires_grad for parameter in module.parameters(recurse=False)]
+        if own and not any(own):
+            for name, _ in module.named_buffers(recurse=False):
+                yield f"{prefix}.{name}" if prefix else name
+
+
+def _is_lost_in_rounding(parameter: Tensor, rate: float | None) -> bool:
+    """Whether a step of the size of the rate, as Adam's are, is too small to change the parameter's smallest value."""
+    return rate is not None and rate < torch.finfo(parameter.dtype).eps * float(parameter.detach().abs().min())
+
+
+def _floor(job: Job) -> float:
+    """The lowest loss there is: the entropy of the smoothed labels."""
+    values = [loss.value for loss in job.recipe.loss if loss.name in (*_SMOOTHED_LOSSES, "label_smoothing") and loss.value]
+    classes = job.recipe.input.outputs
+    if not values or not classes or classes < 2:
+        return 0.0
+    off = values[0] / classes
+    on = 1 - values[0] + off
+    return -(on * math.log(on) + (classes - 1) * off * math.log(off))
+
+
+def _limit_of_divergence(start: float) -> float:
+    return start + (DIVERGED - 1) * abs(start)
+
+
+def _verdict(name: str, is_met: bool, detail: str) -> SmokeCheck:
+    return SmokeCheck(name=name, status="passed" if is_met else "failed", detail=detail)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,54 @@
+"""Everything that can be known of a design without training: parameters, FLOPs, memory, file size."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+from advisor.verify.batches import make_batch
+from advisor.verify.build import build_model
+from advisor.verify.evidence import Job, StaticEvidence
+from advisor.verify.flops import count_flops, cross_check_flops
+from advisor.verify.inference import file_bytes, predict_inference_memory
+from advisor.verify.memory import predict_training_memory
+
+_PACKAGES = {"timm": ("torch", "timm"), "transformers": ("torch", "transformers"), "torch": ("torch",), "tabular": ("torch", "tabicl")}
+
+
+def check_static(job: Job) -> StaticEvidence:
+    """Build the job's model on `meta` and count what it is and takes; nothing of the model's size is allocated.
+
+    Only `job.cross_check` runs the model on real tensors. Raises CheckError, naming what is wrong, where the model cannot be
+    built, fed or adapted as the recipe says.
+    """
+    start = time.perf_counter()
+    model = build_model(job, "meta")
+    flops, uncounted = count_flops(model, make_batch(job, 1, "meta"), job)
+    files = file_bytes(model)
+    training, trainable = predict_training_memory(job)
+    checked, detail = cross_check_flops(job) if job.cross_check else (None, None)
+    return StaticEvidence(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        trainable_parameters=trainable,
+        buffers=sum(buffer.numel() for buffer in model.buffers()),
+        flops_forward=flops,
+        flops_uncounted=uncounted,
+        flops_cross_check=checked,
+        flops_cross_check_detail=detail,
+        training_memory=training,
+        inference_memory=predict_inference_memory(job, model),
+        file_bytes=files,
+        seconds=time.perf_counter() - start,
+        versions=_versions(job),
+    )
+
+
+def _versions(job: Job) -> dict[str, str]:
+    names = (*_PACKAGES[job.build.library], *(("peft",) if job.recipe.lora else ()))
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,206 @@
+"""Checks, as the rest of the program sees them: a job goes in, evidence or a refusal comes out. Never imports torch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence
+
+Evidence = StaticEvidence | SmokeEvidence
+LAUNCHER = (sys.executable, "-m", "advisor.verify.launcher")
+CLOSING_S = 2.0  # how long a launcher may take to clean up after itself; it may be in the middle of an import
+LAST_WORDS_BYTES = 2000
+# GCC's OpenMP lets a waiting thread spin for milliseconds. Where another process holds one of two processors, that made a step
+# of ResNet-18 take 1.4 s instead of 0.1 s; after a thousand spins it sleeps, which costs nothing on a free machine.
+SPINS = "1000"
+_PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+
+
+class Verifier:
+    """Runs checks in a sandbox. Use it as a context manager: leaving it ends every process and removes every file of its own.
+
+    Safe to use from several threads. The same job is run once for as long as the verifier lives. A sandbox that dies takes its
+    running checks with it, each of which is then `skipped`; the next check starts another.
+    """
+
+    def __init__(self, jobs: int = 1, command: Sequence[str] = LAUNCHER) -> None:
+        self._jobs, self._command = jobs, tuple(command)
+        self._lock = threading.RLock()
+        self._launcher: _Launcher | None = None
+        self._answers: dict[str, Future[Evidence | Refusal]] = {}
+        self._libraries: tuple[str, ...] = ()
+
+    def __enter__(self) -> Verifier:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the sandbox's process now, so that it imports while the caller works."""
+        self.prepare(("torch",))
+
+    def prepare(self, libraries: Iterable[str]) -> None:
+        """Say which libraries the coming jobs build from; the sandbox imports them meanwhile."""
+        with self._lock:
+            self._libraries = tuple(libraries)
+            self._running_launcher().send({"prepare": list(self._libraries)})
+
+    def submit(self, job: Job) -> Future[Evidence | Refusal]:
+        """Queue a check. The future always gets a result, never an exception."""
+        key = job.model_dump_json()
+        with self._lock:
+            known = self._answers.get(key)
+            if known is None:
+                known = self._answers[key] = self._running_launcher().submit(job)
+                known.add_done_callback(lambda future: self._forget_if_lost(key, future))
+            return known
+
+    def static(self, job: Job) -> StaticEvidence | Refusal:
+        """Parameters, FLOPs, memory and file size of the job's design."""
+        return cast("StaticEvidence | Refusal", self.submit(job.model_copy(update={"check": "static"})).result())
+
+    def smoke(self, job: Job) -> SmokeEvidence | Refusal:
+        """A short training run of the job's recipe on this machine."""
+        return cast("SmokeEvidence | Refusal", self.submit(job.model_copy(update={"check": "smoke"})).result())
+
+    @property
+    def is_network_isolated(self) -> bool | None:
+        """Whether checks run without a network here; None as long as no sandbox has said so."""
+        with self._lock:
+            return self._launcher.is_network_isolated if self._launcher else None
+
+    def close(self) -> None:
+        """End the sandbox and what runs in it; a check under way is refused."""
+        with self._lock:
+            launcher, self._launcher = self._launcher, None
+        if launcher:
+            launcher.close()
+
+    def _running_launcher(self) -> _Launcher:
+        if self._launcher is None or self._launcher.is_dead:
+            if self._launcher:
+                self._launcher.close()
+            self._launcher = _Launcher(self._command, self._jobs)
+        return self._launcher
+
+    def _forget_if_lost(self, key: str, future: Future[Evidence | Refusal]) -> None:
+        """An answer that the sandbox's death gave says nothing about the job: ask again next time."""
+        if isinstance(answer := future.result(), Refusal) and answer.reason.startswith(_LOST):
+            with self._lock:
+                self._answers.pop(key, None)
+
+
+_LOST = "the sandbox ended before the check did"
+
+
+class _Launcher:
+    """One launcher process: its two pipes, its folder, and the futures that wait for it."""
+
+    def __init__(self, command: tuple[str, ...], jobs: int) -> None:
+        self.is_dead = False
+        self.is_network_isolated: bool | None = None
+        self._lock = threading.Lock()
+        self._waiting: dict[int, tuple[Job, Future[Evidence | Refusal]]] = {}
+        self._count = 0
+        self._folder = Path(tempfile.mkdtemp(prefix="advisor-"))
+        requests_out, self._requests = os.pipe()
+        self._answers, answers_in = os.pipe()
+        self._log = self._folder / "launcher.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, "--requests", str(requests_out), "--answers", str(answers_in), "--jobs", str(jobs),
+                 "--folder", str(self._folder)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(requests_out, answers_in), env=_environment(jobs),
+                start_new_session=True)  # Ctrl-C at a terminal reaches the parent only, which then closes
+        os.close(requests_out)
+        os.close(answers_in)
+        self._reader = threading.Thread(target=self._read, name="advisor-verifier", daemon=True)
+        self._reader.start()
+
+    def submit(self, job: Job) -> Future[Evidence | Refusal]:
+        future: Future[Evidence | Refusal] = Future()
+        with self._lock:
+            self._count += 1
+            number = self._count
+            self._waiting[number] = (job, future)
+        self.send({"id": number, "job": job.to_wire()})
+        if self.is_dead:
+            self._lose_all()
+        return future
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Write a line; where the launcher is gone, the reader finds that out."""
+        data = json.dumps(message).encode() + b"\n"
+        with self._lock, contextlib.suppress(BrokenPipeError, OSError):
+            while data:
+                data = data[os.write(self._requests, data):]
+
+    def close(self) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            os.close(self._requests)
+            self._requests = -1
+        try:
+            self._process.wait(CLOSING_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # its children die with it
+            self._process.wait()
+        self._reader.join(CLOSING_S)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read(self) -> None:
+        with os.fdopen(self._answers, "rb") as answers:
+            for line in answers:
+                message = json.loads(line)
+                if "ready" in message:
+                    self.is_network_isolated = message["networkIsolated"]
+                    continue
+                with self._lock:
+                    job, future = self._waiting.pop(message["id"])
+                future.set_result(_parse(job, message))
+        self.is_dead = True
+        self._lose_all()
+
+    def _lose_all(self) -> None:
+        with self._lock:
+            lost = [future for _, future in self._waiting.values()]
+            self._waiting.clear()
+        words = self._last_words()
+        for future in lost:
+            future.set_result(Refusal(status="skipped", reason=_LOST + words))
+
+    def _last_words(self) -> str:
+        try:
+            lines = self._log.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return f": {lines[-1].strip()}" if lines else ""
+
+
+def _parse(job: Job, message: dict[str, Any]) -> Evidence | Refusal:
+    kind = StaticEvidence if job.check == "static" else SmokeEvidence
+    try:
+        return Refusal.model_validate(message["refusal"]) if "refusal" in message else kind.model_validate(message["evidence"])
+    except ValidationError:
+        return Refusal(status="skipped", reason="the check's answer cannot be read")
+
+
+def _environment(jobs: int) -> dict[str, str]:
+    """The launcher's: no downloads, an equal share of the processors for each check, and this very package."""
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    path = os.pathsep.join(filter(None, (_PACKAGE_ROOT, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
+            "GOMP_SPINCOUNT": SPINS, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": "1"}

@@ -1,0 +1,62 @@
+"""Synthetic batches have the task's shapes, and can be learned."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from advisor.errors import CheckError
+from advisor.verify.batches import compute_loss, make_batch
+from advisor.verify.build import build_model, make_optimizer, parameter_groups
+from tests.verify.jobs import TINY_BERT, bert_job, mlp_job, timm_job
+
+
+def test_shapes_and_types_are_the_same_on_meta_as_on_the_cpu() -> None:
+    for job in (mlp_job(), timm_job("resnet18", 48), bert_job(TINY_BERT)):
+        real, shape = make_batch(job, 3, "cpu"), make_batch(job, 3, "meta")
+        assert {k: (v.shape, v.dtype) for k, v in real.items()} == {k: (v.shape, v.dtype) for k, v in shape.items()}
+        assert all(value.is_meta for value in shape.values())
+
+
+def test_token_ids_stay_within_the_vocabulary() -> None:
+    ids = make_batch(bert_job({**TINY_BERT, "vocab_size": 20}), 8, "cpu")["input_ids"]
+    assert 8 <= int(ids.min()) <= int(ids.max()) < 20
+
+
+def test_the_same_generator_gives_the_same_batch() -> None:
+    job = timm_job("resnet18", 32)
+    first, second = (make_batch(job, 2, "cpu", torch.Generator().manual_seed(7))["inputs"] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_a_label_shows_in_the_inputs_of_another_batch() -> None:
+    """A net trained on some batches is right on one that it has not seen."""
+    job = mlp_job(optimizer={"name": "adam", "learning_rate": 1e-2})
+    torch.manual_seed(0)
+    model, generator = build_model(job, "cpu"), torch.Generator().manual_seed(0)
+    optimizer = make_optimizer(parameter_groups(model, job.recipe), job.recipe)
+    assert optimizer is not None
+    for _ in range(60):
+        optimizer.zero_grad()
+        compute_loss(model, make_batch(job, 64, "cpu", generator), job).backward()
+        optimizer.step()
+    unseen = make_batch(job, 256, "cpu", generator)
+    right = (model.eval()(unseen["inputs"]).argmax(-1) == unseen["targets"]).float().mean()
+    assert right > 0.6  # one in three by chance
+
+
+def test_label_smoothing_raises_the_loss_of_a_sure_model() -> None:
+    plain, smooth = mlp_job(), mlp_job(loss=[{"name": "cross_entropy", "value": 0.2}])
+    model, batch = build_model(plain, "cpu"), make_batch(plain, 4, "cpu", torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model.head.bias.copy_(torch.tensor([50.0, 0.0, 0.0]))
+    batch["targets"].zero_()
+    assert compute_loss(model, batch, plain) < 0.1 < compute_loss(model, batch, smooth)
+
+
+def test_what_has_no_batch_or_loss_is_named() -> None:
+    with pytest.raises(CheckError, match="no synthetic batch for task 'reinforcement_discrete'"):
+        make_batch(mlp_job().model_copy(update={"task": "reinforcement_discrete"}), 2, "cpu")
+    job = mlp_job(loss=[{"name": "crossentropy"}])
+    with pytest.raises(CheckError, match="did you mean 'cross_entropy'"):
+        compute_loss(build_model(job, "cpu"), make_batch(job, 2, "cpu"), job)

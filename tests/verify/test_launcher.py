@@ -1,0 +1,168 @@
+"""Whatever a check does, its launcher answers with a plain sentence, leaves nothing behind, and goes on."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from advisor.verify.evidence import Job, Refusal, StaticEvidence
+from advisor.verify.verifier import Verifier
+
+_HERE = Path(__file__).parent
+_FAULTY = (sys.executable, str(_HERE / "faulty_launcher.py"))
+_SPEC = importlib.util.spec_from_file_location("jobs", _HERE / "jobs.py")
+assert _SPEC and _SPEC.loader
+jobs = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(jobs)
+
+
+def faulty(name: str, time_limit_s: float = 10.0, memory_limit_gib: float | None = None) -> Job:
+    job: Job = jobs.mlp_job()
+    build = job.build.model_copy(update={"factory": name})
+    return job.model_copy(update={"check": "static", "build": build, "time_limit_s": time_limit_s, "memory_limit_gib": memory_limit_gib})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A place of its own for temporary files, so that what is left behind shows."""
+    path, before = tmp_path_factory.mktemp("sandbox"), tempfile.tempdir
+    tempfile.tempdir = str(path)
+    yield path
+    tempfile.tempdir = before
+
+
+@pytest.fixture(scope="module")
+def verifier(folder: Path) -> Iterator[Verifier]:
+    with Verifier(command=_FAULTY) as open_verifier:
+        yield open_verifier
+    assert list(folder.iterdir()) == []
+
+
+def launchers() -> list[psutil.Process]:
+    """Oldest first."""
+    found = [child for child in psutil.Process().children() if any("faulty_launcher" in word for word in child.cmdline())]
+    return sorted(found, key=psutil.Process.create_time)
+
+
+@pytest.mark.parametrize(("fault", "status", "words"), [
+    ("segfault", "skipped", "crashed in native code (SIGSEGV): about to crash"),
+    ("abort", "skipped", "SIGABRT"),
+    ("exit_silently", "skipped", "ended with status 3 and no answer"),
+    ("exit_politely", "failed", "SystemExit: 4"),
+    ("raise_value_error", "failed", "ValueError: mat1 and mat2 shapes cannot be multiplied"),
+    ("raise_check_error", "skipped", "timm has no model 'resnet999'"),
+    ("lack_a_package", "skipped", "the package peft_that_nobody_installed is not installed"),
+    ("recurse", "failed", "RecursionError"),
+    ("be_killed", "skipped", "for want of memory"),
+    ("run_out_of_memory", "skipped", "too little memory"),
+    ("fill_disk", "skipped", "the disk is full"),
+    ("write_large_file", "skipped", "larger than 64 MiB"),
+    ("answer_nonsense", "skipped", "the check's answer cannot be read"),
+    ("answer_another_shape", "skipped", "the check's answer cannot be read"),
+    ("answer_without_end", "skipped", "had no end"),
+    ("open_connection", "skipped", "unreachable"),
+])
+def test_a_misbehaving_check_is_refused_and_the_next_one_works(verifier: Verifier, folder: Path, fault: str, status: str, words: str) -> None:
+    if fault == "open_connection" and verifier.submit(faulty("fine")).result() and not verifier.is_network_isolated:
+        pytest.skip("this system does not let a process leave the network")
+    answer = verifier.static(faulty(fault))
+    assert isinstance(answer, Refusal)
+    assert (answer.status, words in answer.reason) == (status, True), answer.reason
+    assert "\n" not in answer.reason
+    assert_nothing_runs(folder)
+    assert isinstance(verifier.static(faulty("fine", time_limit_s=9.0 + len(fault) / 100)), StaticEvidence)
+
+
+@pytest.mark.parametrize("fault", ["print_a_gigabyte", "close_output", "dump_core"])
+def test_a_check_that_does_odd_things_with_its_output_still_gives_evidence(verifier: Verifier, fault: str) -> None:
+    answer = verifier.static(faulty(fault))
+    assert isinstance(answer, StaticEvidence), answer
+
+
+@pytest.mark.parametrize("fault", ["hang", "hang_deaf"])
+def test_a_hanging_check_is_killed_with_all_it_started(verifier: Verifier, folder: Path, fault: str) -> None:
+    answer = verifier.static(faulty(fault, time_limit_s=0.1))
+    assert answer == Refusal(status="skipped", reason="the check did not finish within 0.1 s here")
+    assert_nothing_runs(folder)
+
+
+def test_a_check_that_eats_memory_is_stopped_at_its_limit(verifier: Verifier, folder: Path) -> None:
+    answer = verifier.static(faulty("eat_memory", memory_limit_gib=1.0))
+    assert answer == Refusal(status="skipped", reason="the check needed more than 1.0 GiB of memory here")
+    assert_nothing_runs(folder)
+
+
+def assert_nothing_runs(folder: Path) -> None:
+    """The launcher has no children, nothing sleeps for it, and no job's folder is left."""
+    launcher = launchers()[0]
+    wait_until(lambda: not launcher.children(recursive=True))
+    assert not [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "1234.5"]]
+    assert [path.name for path in folder.glob("*/*")] == ["launcher.log"]
+
+
+def wait_until(is_so: object, seconds: float = 5.0) -> None:
+    assert callable(is_so)
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_several_checks_run_at_once_when_allowed(folder: Path) -> None:
+    with Verifier(jobs=4, command=_FAULTY) as verifier:
+        verifier.static(faulty("fine"))
+        start = time.monotonic()
+        answers = [verifier.submit(faulty("sleep_a_little", time_limit_s=10 + number)) for number in range(4)]
+        assert all(isinstance(answer.result(), StaticEvidence) for answer in answers)
+        assert time.monotonic() - start < 1.5
+
+
+def test_a_launcher_that_is_killed_takes_its_check_along_and_is_replaced(folder: Path) -> None:
+    before = list(folder.iterdir())
+    with Verifier(command=_FAULTY) as verifier:
+        verifier.static(faulty("fine"))
+        future = verifier.submit(faulty("hang_deaf"))
+        launcher = launchers()[-1]
+        wait_until(launcher.children)
+        (child,) = launcher.children()
+        os.kill(launcher.pid, signal.SIGKILL)
+        answer = future.result(timeout=5)
+        assert isinstance(answer, Refusal)
+        assert answer.reason.startswith("the sandbox ended before the check did")
+        wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+        assert isinstance(verifier.static(faulty("fine", time_limit_s=5)), StaticEvidence)
+    assert list(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_a_parent_that_dies_leaves_no_process_and_no_file(tmp_path: Path, ending: signal.Signals) -> None:
+    script = textwrap.dedent(f"""
+        import sys; sys.path.insert(0, {str(_HERE)!r})
+        import jobs
+        from advisor.verify.verifier import Verifier
+        job = jobs.mlp_job()
+        job = job.model_copy(update={{"check": "static", "build": job.build.model_copy(update={{"factory": "hang_deaf"}})}})
+        with Verifier(command={_FAULTY!r}) as verifier:
+            future = verifier.submit(job)
+            print("submitted", flush=True)
+            future.result()
+    """)
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(_HERE.parents[1])}
+    with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        assert parent.stdout and parent.stdout.readline()
+        wait_until(lambda: len(psutil.Process(parent.pid).children(recursive=True)) == 2, 20)
+        family = psutil.Process(parent.pid).children(recursive=True)
+        parent.send_signal(ending)
+    wait_until(lambda: not any(process.is_running() for process in family))
+    wait_until(lambda: not list(tmp_path.iterdir()))

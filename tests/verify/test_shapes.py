@@ -1,0 +1,55 @@
+"""The shortcut for operators on meta gives what the operators give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from advisor.verify.shapes import MetaOperators
+
+
+def meta(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.empty(*shape, dtype=dtype, device="meta")
+
+
+@pytest.mark.parametrize("compute", [
+    lambda: F.conv2d(meta(2, 3, 8, 8).to(memory_format=torch.channels_last), meta(4, 3, 3, 3)),
+    lambda: meta(2, 3, 4).transpose(0, 1) * 2.0,
+    lambda: meta(2, dtype=torch.int64) * 2,
+    lambda: meta(2, dtype=torch.int64) * 2.0,
+    lambda: F.layer_norm(meta(2, 8), (8,)),
+    lambda: torch.max(meta(3, 5), 1).values,
+])  # fmt: skip
+def test_a_repeated_operator_gives_the_same_shape_stride_and_type_in_a_new_storage(compute: Callable[[], Tensor]) -> None:
+    plain = compute()
+    with MetaOperators():
+        first, second = compute(), compute()
+    assert {(t.shape, t.stride(), t.dtype) for t in (plain, first, second)} == {(plain.shape, plain.stride(), plain.dtype)}
+    assert first.untyped_storage()._cdata != second.untyped_storage()._cdata
+
+
+def test_views_stay_views_also_where_the_schema_hides_it() -> None:
+    with MetaOperators():
+        for _ in range(2):
+            whole = meta(4, 6)
+            halves = torch.ops.aten.unsafe_split.Tensor(whole, 2)
+            assert {half.untyped_storage()._cdata for half in halves} == {whole.untyped_storage()._cdata}
+
+
+def test_changes_in_place_keep_the_tensor() -> None:
+    with MetaOperators():
+        x = meta(4)
+        assert x.add_(1) is x
+        torch._foreach_mul_([x], 2.0)
+
+
+def test_a_tensor_without_values_answers_questions() -> None:
+    with MetaOperators():
+        assert not meta(3, dtype=torch.bool).all()
+        assert meta(1).item() == 0.0
+    with pytest.raises(RuntimeError):
+        meta(1).item()
