@@ -18,8 +18,11 @@ MOST_OPEN_QUESTIONS = 5  # a page of questions is answered by nobody
 
 def critical_questions(knowledge: Knowledge, facts: Facts) -> list[Clarification]:
     """One question for each missing fact without which there is no design."""
-    return [_question(knowledge, spec, _slots_that_use(knowledge, name), critical=True)
-            for name, spec in knowledge.vocabulary.items() if name not in facts and _is_needed(knowledge.vocabulary, spec, facts)]  # fmt: skip
+    return [
+        _question(knowledge, spec, _slots_that_use(knowledge, name), critical=True)
+        for name, spec in knowledge.vocabulary.items()
+        if name not in facts and _is_needed(knowledge.vocabulary, spec, facts)
+    ]
 
 
 def open_questions(knowledge: Knowledge, outcomes: Outcomes, facts: Facts) -> list[Clarification]:
@@ -49,7 +52,7 @@ def _slots_that_use(knowledge: Knowledge, fact: str) -> list[str]:
 
 def _question(knowledge: Knowledge, spec: FactSpec, slots: Iterable[str], *, critical: bool) -> Clarification:
     slots = list(slots)
-    many = ", ".join(slots[:6]) + (" and more" if len(slots) > 6 else "")
-    why = f"It decides {many}." if slots else "Nothing can be sized without it."
     examples = list(spec.examples or spec.values[:3])
-    return Clarification(fact=spec.name, question=spec.question or spec.about, why=why, decisions=slots, examples=examples, critical=critical)
+    return Clarification(
+        fact=spec.name, question=spec.question or spec.about, why=spec.about, decisions=slots, examples=examples, critical=critical
+    )

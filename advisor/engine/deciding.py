@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from advisor.choices import Choice
-from advisor.engine.facts import Fact, Facts, Origin
+from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.region import contains
 from advisor.engine.rules import Rule, RuleSet, Slot
 from advisor.errors import Fault, KnowledgeError
@@ -30,6 +30,11 @@ class Decided:
     rule: Rule | None
     overrode: tuple[Rule, ...] = ()
     reason: str = ""
+
+    @cached_property
+    def key(self) -> Value | None:
+        """What later stages see of the choice."""
+        return self.rule.key if self.rule is not None else self.choice.key
 
     @property
     def rule_id(self) -> str:
@@ -52,7 +57,9 @@ class Outcome:
 Outcomes = Mapping[str, Outcome]
 
 
-def decide(rules: RuleSet, slots: Iterable[Slot], facts: Facts, assigned: Mapping[str, Decided] | None = None) -> tuple[dict[str, Outcome], Facts]:
+def decide(
+    rules: RuleSet, slots: Iterable[Slot], facts: Facts, assigned: Mapping[str, Decided] | None = None
+) -> tuple[dict[str, Outcome], Facts]:
     """Fill `slots` in order; each decided slot with a key becomes a fact for the later ones.
 
     Returns the outcomes and the facts with the decisions among them. `assigned` slots take the given value.
@@ -61,12 +68,46 @@ def decide(rules: RuleSet, slots: Iterable[Slot], facts: Facts, assigned: Mappin
     outcomes: dict[str, Outcome] = {}
     for slot in slots:
         given = (assigned or {}).get(slot.name)
-        outcome = Outcome(slot, (given,)) if given is not None else _fill(slot, rules.rules[slot.name], known)
-        outcomes[slot.name] = outcome
-        key = outcome.choice.key if outcome.choice is not None else None
-        if slot.fact is not None and key is not None:
-            known[slot.fact] = Fact(key, Origin.DECIDED, outcome.decided[0].rule_id)
+        outcomes[slot.name] = Outcome(slot, (given,)) if given is not None else _fill(slot, rules.index[slot.name].eligible(known), known)
+        _tell(known, outcomes[slot.name])
     return outcomes, known
+
+
+def redecide(
+    rules: RuleSet,
+    slots: Iterable[Slot],
+    facts: Facts,
+    before: Outcomes,
+    changed: Iterable[str],
+    assigned: Mapping[str, Decided] | None = None,
+) -> dict[str, Outcome]:
+    """`decide` again after some facts changed: only slots whose rules name a changed fact, or a decision that changed."""
+    slots, moved = tuple(slots), set(changed)
+    stale = {slot.fact for slot in slots}
+    known = {name: fact for name, fact in facts.items() if name not in stale}
+    outcomes: dict[str, Outcome] = {}
+    for slot in slots:
+        outcome, given = before[slot.name], (assigned or {}).get(slot.name)
+        if given is not None:
+            outcome = Outcome(slot, (given,))
+        elif not moved.isdisjoint(rules.facts_of[slot.name]):
+            outcome = _fill(slot, rules.index[slot.name].eligible(known), known)
+        if slot.fact is not None and outcome is not before[slot.name] and _key(outcome) != _key(before[slot.name]):
+            moved.add(slot.fact)
+        outcomes[slot.name] = outcome
+        _tell(known, outcome)
+    return outcomes
+
+
+def _tell(known: dict[str, Fact], outcome: Outcome) -> None:
+    """Make a decision a fact for the slots after it."""
+    key = _key(outcome)
+    if outcome.slot.fact is not None and key is not None:
+        known[outcome.slot.fact] = Fact(key, Origin.DECIDED, outcome.decided[0].rule_id)
+
+
+def _key(outcome: Outcome) -> Value | None:
+    return outcome.decided[0].key if outcome.decided else None
 
 
 def _fill(slot: Slot, rules: tuple[Rule, ...], facts: Facts) -> Outcome:
@@ -82,7 +123,7 @@ def _fill(slot: Slot, rules: tuple[Rule, ...], facts: Facts) -> Outcome:
         return _collected(slot, true, unknown)
     if not true:
         default = () if slot.default is None else (Decided(slot, slot.default, None),)
-        return Outcome(slot, default, tuple(unknown))
+        return Outcome(slot, default, tuple(rule for rule in unknown if rule.choice != slot.default))
     winner = _winner(slot, true)
     losers = tuple(rule for rule in true if rule is not winner)
     rivals = tuple(rule for rule in unknown if beats(rule, winner) and rule.choice != winner.choice)
@@ -94,18 +135,27 @@ def _collected(slot: Slot, true: list[Rule], unknown: list[Rule]) -> Outcome:
     kept = [rule for rule in true if not any(rule.id in other.overrides for other in true)]
     decided: dict[str, Decided] = {}
     for rule in kept:
-        name = str(rule.choice.key or rule.id)
+        name = str(rule.key or rule.id)
         earlier = decided.get(name)
         if earlier is None or (earlier.rule is not None and beats(rule, earlier.rule)):
             decided[name] = Decided(slot, rule.choice, rule, tuple(other for other in true if other.id in rule.overrides))
-    return Outcome(slot, tuple(decided.values()), tuple(unknown))
+    rivals = tuple(rule for rule in unknown if not any(rule.id in other.overrides for other in true) and _adds(rule, decided))
+    return Outcome(slot, tuple(decided.values()), rivals)
+
+
+def _adds(rule: Rule, decided: Mapping[str, Decided]) -> bool:
+    """Whether a rule of a `collect` slot, if it were true, would add a value or replace or take away one."""
+    earlier = decided.get(str(rule.key or rule.id))
+    if earlier is None or any(other.rule is not None and other.rule.id in rule.overrides for other in decided.values()):
+        return True
+    return earlier.rule is not None and rule.choice != earlier.choice and beats(rule, earlier.rule)
 
 
 def _winner(slot: Slot, true: list[Rule]) -> Rule:
     if len(true) == 1:
         return true[0]
     if slot.hit in ("min", "max"):
-        return (min if slot.hit == "min" else max)(true, key=lambda rule: (rule.choice.key, rule.id))
+        return (min if slot.hit == "min" else max)(true, key=lambda rule: (rule.key, rule.id))
     unbeaten = [rule for rule in true if not any(beats(other, rule) for other in true if other is not rule)]
     if len(unbeaten) == 1:
         return unbeaten[0]
@@ -126,8 +176,8 @@ def beats(challenger: Rule, champion: Rule) -> bool:
     inner, outer = challenger.region, champion.region
     if inner is not None and outer is not None:
         inside, outside = contains(outer, inner), contains(inner, outer)
-        if inside is not outside:
-            return inside
+        if None not in (inside, outside) and inside is not outside:
+            return inside is True
     return _more_specific(challenger, champion)
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Union
 
 from advisor.engine.facts import Value
-from advisor.engine.vocabulary import FactSpec, Vocabulary
+from advisor.engine.vocabulary import FactSpec
 
 INFINITY = math.inf
+MOST_BOXES = 4096  # a union that takes more is given up as undecided: a condition that people can read takes a handful
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,10 @@ class Among:
         """A value inside; a made-up name where every known one is excluded."""
         if not self.negated:
             return min(self.values, key=str)
-        return "any other name"
+        name = "another"
+        while name in self.values:
+            name += "-one"
+        return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +103,9 @@ class Span:
         return self.intervals == (self.bounds,)
 
     def _made(self, intervals: Iterable[Interval]) -> Span:
-        kept = (interval.meet(self.bounds) for interval in intervals)
-        closed = (_closed(interval) if self.whole else interval for interval in kept)
-        return Span(tuple(interval for interval in closed if not interval.is_empty), self.bounds, self.whole)
+        kept = [within for interval in intervals if not (within := interval.meet(self.bounds)).is_empty]
+        closed = [ends for interval in kept if not (ends := _closed(interval)).is_empty] if self.whole else kept
+        return Span(_joined(closed, 1 if self.whole else 0), self.bounds, self.whole)
 
     def meet(self, other: Domain) -> Span:
         assert isinstance(other, Span)
@@ -125,7 +129,9 @@ class Span:
                 return int(value) if self.whole else value
         if math.isfinite(first.low) and math.isfinite(first.high):
             return (first.low + first.high) / 2
-        return first.low + 1 if math.isfinite(first.low) else first.high - 1 if math.isfinite(first.high) else 0
+        beyond = first.low + max(1.0, abs(first.low)) if math.isfinite(first.low) else first.high - max(1.0, abs(first.high))
+        value = 0.0 if first.holds(0.0) else beyond if math.isfinite(beyond) else first.low
+        return int(value) if self.whole else value
 
 
 Domain = Union[Among, Span]  # noqa: UP007 - used at run time on 3.11 with forward references
@@ -134,9 +140,29 @@ Box = Mapping[str, Domain]
 
 def _closed(interval: Interval) -> Interval:
     """The same whole numbers with both ends included."""
-    low = interval.low if not math.isfinite(interval.low) else math.floor(interval.low) + 1 if not interval.low_in else math.ceil(interval.low)
-    high = interval.high if not math.isfinite(interval.high) else math.ceil(interval.high) - 1 if not interval.high_in else math.floor(interval.high)
+    low, high = interval.low, interval.high
+    if math.isfinite(low):
+        low = math.ceil(low) if interval.low_in else math.floor(low) + 1
+    if math.isfinite(high):
+        high = math.floor(high) if interval.high_in else math.ceil(high) - 1
     return Interval(low, True, high, True)
+
+
+def _joined(intervals: Iterable[Interval], step: int) -> tuple[Interval, ...]:
+    """Rising intervals, those that touch made one: whole numbers touch where one ends `step` before the next begins."""
+    joined: list[Interval] = []
+    for interval in intervals:
+        if joined and _touch(joined[-1], interval, step):
+            last = joined.pop()
+            high, high_in = max((last.high, last.high_in), (interval.high, interval.high_in))
+            interval = Interval(last.low, last.low_in, high, high_in)  # noqa: PLW2901 - the two as one
+        joined.append(interval)
+    return tuple(joined)
+
+
+def _touch(left: Interval, right: Interval, step: int) -> bool:
+    end = left.high + step
+    return right.low < end or (right.low == end and (left.high_in or right.low_in))
 
 
 def whole_domain(spec: FactSpec) -> Domain:
@@ -198,21 +224,36 @@ def subtract(box: Box, hole: Box) -> Iterator[dict[str, Domain]]:
         shell[fact] = inside[fact]
 
 
-def subtract_all(boxes: Iterable[Box], holes: Iterable[Box], most: int = 4096) -> list[dict[str, Domain]] | None:
-    """Boxes that cover `boxes` without `holes`; None where more than `most` would be needed, which is undecided."""
+def subtract_all(boxes: Iterable[Box], holes: Iterable[Box]) -> list[dict[str, Domain]] | None:
+    """Boxes that cover `boxes` without `holes`; None where more than MOST_BOXES would be needed, which is undecided."""
     left = [dict(box) for box in boxes]
     for hole in holes:
         left = [rest for box in left for rest in subtract(box, hole)]
-        if len(left) > most:
+        if len(left) > MOST_BOXES:
             return None
     return left
 
 
-def contains(outer: Iterable[Box], inner: Iterable[Box]) -> bool:
-    """Whether every point of `inner` lies in `outer`; undecided counts as no."""
-    return subtract_all(inner, outer) == []
+def without(boxes: Iterable[Box], exceptions: Iterable[Box]) -> tuple[Box, ...] | None:
+    """Boxes, which may overlap, that cover `boxes` but for `exceptions`; None where more than MOST_BOXES would be needed.
+
+    Each names only what it needs: whoever knows some of the facts knows that a point lies inside if and only if one box says so.
+    """
+    left = [box for box in boxes if not any(domain.is_empty for domain in box.values())]
+    for exception in exceptions:
+        outside = [{fact: domain.complement()} for fact, domain in exception.items()]
+        left = [rest for box in left for side in outside if (rest := meet(box, side)) is not None]
+        if len(left) > MOST_BOXES:
+            return None
+    return tuple(left)
 
 
-def witness(box: Box, vocabulary: Vocabulary) -> dict[str, Value]:
-    """One set of facts inside the box."""
-    return {fact: domain.sample() for fact, domain in sorted(box.items()) if not domain.is_full}
+def contains(outer: Iterable[Box], inner: Iterable[Box]) -> bool | None:
+    """Whether every point of `inner` lies in `outer`; None where that takes too many boxes to tell."""
+    left = subtract_all(inner, outer)
+    return None if left is None else not left
+
+
+def witness(box: Box) -> dict[str, Value]:
+    """One set of facts inside the box; facts that the box leaves alone are not in it."""
+    return {fact: domain.sample() for fact, domain in sorted(box.items())}

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from advisor.choices import Choice
-from advisor.engine.facts import Facts
-from advisor.engine.region import Box, Domain, meet, subtract_all
+from advisor.engine.facts import Facts, Value
+from advisor.engine.indexing import Index, index_rules
+from advisor.engine.region import Box, Domain, meet, without
 from advisor.errors import Place
 from advisor.report import Source
 
@@ -54,9 +55,18 @@ class RuleText(Strict):
 
 
 class RuleFile(Strict):
-    slot: str
-    rules: list[dict[str, Any]]
+    slot: str | None = None
+    rules: list[dict[str, Any]] = Field(default_factory=list)
     forbid: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class ForbidText(Strict):
+    """What a pack forbids, as it is written: candidates in `when` (all of them, if absent), but for those in `unless`."""
+
+    id: str = Field(min_length=1)
+    when: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    unless: list[dict[str, dict[str, Any]]] = Field(default_factory=list)
+    why: str = Field(min_length=1)
 
 
 class StageText(Strict):
@@ -127,6 +137,11 @@ class Rule:
     written: RuleText | None = field(default=None, repr=False)
 
     @cached_property
+    def key(self) -> Value | None:
+        """What later stages see of the choice."""
+        return self.choice.key
+
+    @cached_property
     def facts(self) -> frozenset[str]:
         """Every fact that the condition names."""
         return frozenset(fact for box in (self.when, *self.any, *self.unless) for fact in box)
@@ -138,10 +153,13 @@ class Rule:
 
     @cached_property
     def region(self) -> tuple[Box, ...] | None:
-        """The condition as a union of boxes, or None where that union is too large to write down."""
-        alternatives = [meet(self.when, box) for box in self.any] if self.any else [dict(self.when)]
-        left = subtract_all([box for box in alternatives if box is not None], self.unless)
-        return None if left is None else tuple(left)
+        """The condition as a union of boxes, or None where that union is too large to write down.
+
+        Exact under Kleene too: the condition is true of some known facts if and only if one of the boxes is.
+        """
+        if not self.any:
+            return without([self.when], self.unless)
+        return without([both for box in self.any if (both := meet(self.when, box)) is not None], self.unless)
 
     def truth(self, facts: Facts) -> bool | None:
         """Kleene's three values: whether the condition holds, or None where unknown facts decide."""
@@ -159,8 +177,9 @@ class Rule:
 
     def unknown(self, facts: Facts) -> frozenset[str]:
         """The unknown facts on which an undecided condition hangs."""
-        open_boxes = [box for box in (self.when, *self.any, *self.unless) if box_truth(box, facts) is None]
-        return frozenset(fact for box in open_boxes for fact in box if fact not in facts)
+        parts = ([self.when], self.any, self.unless)
+        hanging = [part for part in parts if part and _either(box_truth(box, facts) for box in part) is None]
+        return frozenset(fact for part in hanging for box in part if box_truth(box, facts) is None for fact in box if fact not in facts)
 
 
 def box_truth(box: Box, facts: Facts) -> bool | None:
@@ -193,7 +212,7 @@ def _either(truths: Iterator[bool | None]) -> bool | None:
 
 @dataclass(frozen=True)
 class Forbidding:
-    """A box over `candidate.*` (or `model.*`) facts that a pack forbids, and why."""
+    """A box over `candidate.*` (or `model.*`) facts that a pack forbids, and why. An entry with exceptions is several, of one id."""
 
     id: str
     box: Box
@@ -209,10 +228,22 @@ class RuleSet:
     rules: Mapping[str, tuple[Rule, ...]]
     forbids: tuple[Forbidding, ...]
     digest: str
+    deprecated: tuple[Rule, ...] = ()  # these no longer decide; they are kept for reports that name them
+    retired: frozenset[str] = frozenset()  # ids of rules that are gone
 
     @cached_property
     def by_id(self) -> dict[str, Rule]:
-        return {rule.id: rule for rules in self.rules.values() for rule in rules}
+        return {rule.id: rule for rules in (*self.rules.values(), self.deprecated) for rule in rules}
+
+    @cached_property
+    def index(self) -> dict[str, Index]:
+        """Each slot's rules, indexed."""
+        return {name: index_rules(rules) for name, rules in self.rules.items()}
+
+    @cached_property
+    def facts_of(self) -> dict[str, frozenset[str]]:
+        """Each slot's facts: all that its rules name."""
+        return {name: frozenset().union(*(rule.facts for rule in rules)) for name, rules in self.rules.items()}
 
     @cached_property
     def slot(self) -> dict[str, Slot]:

@@ -49,26 +49,30 @@ class FactSpec(BaseModel):
             return frozenset({True, False})
         return frozenset(self.values) if self.type == "enum" else None
 
-    def problem_with(self, value: object) -> str | None:
-        """Why `value` cannot be this fact's, or None if it can."""
+    def problem_with(self, value: object, *, bounded: bool = True) -> str | None:
+        """Why `value` cannot be this fact's, or None if it can; where not `bounded`, it may lie outside, as a threshold may."""
         if self.type == "bool":
             return None if isinstance(value, bool) else f"must be true or false, not {value!r}"
         if self.is_numeric:
-            return self._problem_with_number(value)
+            return self._problem_with_number(value, bounded)
         if not isinstance(value, str):
             return f"must be text, not {value!r}"
         if self.type == "enum" and value not in self.values:
             return f"must be one of {', '.join(self.values)}, not {value!r}"
         return None
 
-    def _problem_with_number(self, value: object) -> str | None:
+    def _problem_with_number(self, value: object, bounded: bool) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
             return f"must be a number, not {value!r}"
-        if self.type == "integer" and not float(value).is_integer():
+        try:
+            whole = float(value).is_integer()
+        except OverflowError:
+            return "must be a number that a computer can hold"
+        if self.type == "integer" and not whole:
             return f"must be a whole number, not {value!r}"
-        if self.min is not None and value < self.min:
+        if bounded and self.min is not None and value < self.min:
             return f"must be at least {self.min}, not {value}"
-        if self.max is not None and value > self.max:
+        if bounded and self.max is not None and value > self.max:
             return f"must be at most {self.max}, not {value}"
         return None
 

@@ -55,10 +55,9 @@ def propose(models: Mapping[str, ModelEntry], brief: Brief, forbids: Iterable[Fo
 
 
 def _objection(entry: ModelEntry, brief: Brief, forbids: Iterable[Forbidding], *, named: bool) -> str | None:
-    known: Facts = {**brief.facts, **model_facts(entry)}
-    for forbid in forbids:
-        if box_truth(forbid.box, known):
-            return f"{forbid.why} ({forbid.id})"
+    barring = next((forbid for forbid in forbids if box_truth(forbid.box, {**brief.facts, **model_facts(entry)})), None)
+    if barring is not None:
+        return f"{barring.why} ({barring.id})"
     capacity = brief.choice("capacity")
     assert isinstance(capacity, Capacity)
     if named:
@@ -68,7 +67,7 @@ def _objection(entry: ModelEntry, brief: Brief, forbids: Iterable[Forbidding], *
     most, has = capacity.max_parameters_millions, entry.parameters.value / ONE_MILLION
     if most is not None and has > most:
         return f"{has:,.0f} M parameters, and at most {most:,.0f} M suit this request"
-    return _too_large(entry, known)
+    return _too_large(entry, brief.facts)
 
 
 def _too_large(entry: ModelEntry, facts: Facts) -> str | None:

@@ -14,7 +14,7 @@ from advisor.engine.deciding import Outcome, Outcomes, redecide
 from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.loading import Knowledge
 from advisor.engine.region import Span
-from advisor.engine.rules import RuleSet
+from advisor.engine.rules import RuleSet, Slot
 from advisor.engine.vocabulary import FactSpec
 from advisor.planning.plan import Design
 from advisor.report import Sensitivity
@@ -72,7 +72,7 @@ def sensitivity(knowledge: Knowledge, design: Design, derive: Derive) -> list[Se
 def _first_change(knowledge: Knowledge, design: Design, name: str, side: Iterable[Value], derive: Derive) -> list[Flip]:
     for threshold in side:
         after = outcomes_at(knowledge, design, name, threshold, derive)
-        changed = [slot for slot, outcome in after.items() if _is_recipe(outcome) and _values(outcome) != _values(design.outcomes[slot])]
+        changed = [slot for slot, outcome in after.items() if _values(outcome) != _values(design.outcomes[slot])]
         if changed:
             mark = _mark(knowledge.vocabulary[name], threshold)
             return [Flip(name, design.facts[name].value, mark, slot, design.outcomes[slot], after[slot]) for slot in changed]
@@ -82,8 +82,8 @@ def _first_change(knowledge: Knowledge, design: Design, name: str, side: Iterabl
 def outcomes_at(knowledge: Knowledge, design: Design, name: str, value: Value, derive: Derive) -> Outcomes:
     """What would be decided for the same candidate if one fact had another value."""
     facts = derive({**design.facts, name: Fact(value, Origin.STATED)})
-    changed = {fact for fact in facts.keys() | design.facts.keys() if facts.get(fact) != design.facts.get(fact)}
-    slots = [slot for slot in knowledge.rules.slots if slot.name in design.outcomes]
+    changed = {fact for fact, known in facts.items() if known is not design.facts.get(fact)}
+    slots = [slot for slot in knowledge.rules.slots if slot.name in design.outcomes and _is_recipe(slot)]
     return redecide(knowledge.rules, slots, facts, design.outcomes, changed, design.edits)
 
 
@@ -116,7 +116,7 @@ def _past(spec: FactSpec, mark: float, direction: int) -> float:
 
 def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) -> set[float]:
     """The fact's thresholds, and those of facts derived from it, carried back in proportion."""
-    found = _ends(rules, spec.name)
+    found = _ends(rules, spec.name, facts)
     current = facts[spec.name].value
     if not isinstance(current, int | float) or not current:
         return found
@@ -131,27 +131,22 @@ def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) ->
             and before.value
         ):
             scale = current / float(before.value) if float(fact.value) > float(before.value) else 0.0
-            found |= {end * scale for end in _ends(rules, name) if scale}
+            found |= {end * scale for end in _ends(rules, name, facts) if scale}
     return {math.ceil(end) if spec.type == "integer" else end for end in found}
 
 
-def _ends(rules: RuleSet, fact: str) -> set[float]:
-    cached = _ENDS.get((rules.digest, fact))
-    if cached is None:
-        domains = [domain for group in rules.rules.values() for rule in group for name, domain in rule.leaves if name == fact]
-        cached = {
-            end
-            for domain in domains
-            if isinstance(domain, Span)
-            for interval in domain.intervals
-            for end in (interval.low, interval.high)
-            if math.isfinite(end) and end not in (domain.bounds.low, domain.bounds.high)
-        }
-        _ENDS[rules.digest, fact] = cached
-    return set(cached)
-
-
-_ENDS: dict[tuple[str, str], set[float]] = {}
+def _ends(rules: RuleSet, fact: str, facts: Facts) -> set[float]:
+    """The finite ends of a fact's constraints, in the rules that may still hold of such a request."""
+    slots = [slot for slot in rules.slots if _is_recipe(slot) and fact in rules.facts_of[slot.name]]
+    eligible = (rule for slot in slots for rule in rules.index[slot.name].eligible(facts) if fact in rule.facts)
+    spans = (domain for rule in eligible for name, domain in rule.leaves if name == fact and isinstance(domain, Span))
+    return {
+        end
+        for span in spans
+        for interval in span.intervals
+        for end in (interval.low, interval.high)
+        if math.isfinite(end) and end not in (span.bounds.low, span.bounds.high)
+    }
 
 
 def _distance(flip: Flip) -> tuple[float, str, str]:
@@ -160,9 +155,9 @@ def _distance(flip: Flip) -> tuple[float, str, str]:
     return (abs(math.log(float(flip.threshold) / float(flip.value))), flip.fact, flip.slot)
 
 
-def _is_recipe(outcome: Outcome) -> bool:
+def _is_recipe(slot: Slot) -> bool:
     """Guidance changes its wording at many thresholds; what matters here is what would be built and trained."""
-    return outcome.slot.hit != "collect" or outcome.slot.choice is Technique
+    return slot.hit != "collect" or slot.choice is Technique
 
 
 def _values(outcome: Outcome) -> list[object]:

@@ -23,6 +23,12 @@ from advisor.recipe import (
 
 SIGNIFICANT_DIGITS = 2  # a learning rate to more digits claims a precision that no recipe has
 UNSTATED_OUTPUTS = 10  # for counting only, where nobody says how many classes there are; listed among the assumptions
+OUTPUTS = {  # by task, where a request states none and the task itself says
+    "text_regression": 1,
+    "ranking": 1,
+    "speech_recognition": 32,  # letters, marks and the blank of CTC: the vocabulary of facebook/wav2vec2-large-960h
+    "visual_question_answering": 3129,  # answers given at least nine times in VQA v2: arXiv:1708.02711, section 3
+}
 TabularTasks = ("tabular_classification", "tabular_regression")
 
 T = TypeVar("T", bound=c.Choice)
@@ -94,7 +100,12 @@ def scale_learning_rate(rate: c.LearningRate, batch: int) -> float:
 def size_input(candidate: ModelEntry, facts: Facts, choice: c.Input) -> RecipeInput:
     """One sample: what the request states wins over what the rules suppose."""
     task = str(value(facts, "task.kind") or "")
-    outputs = int(number(facts, "data.classes", UNSTATED_OUTPUTS)) if task.endswith("classification") else None
+    outputs = _count_outputs(task, facts)
+    if choice.seconds is not None:
+        return RecipeInput(kind="audio", seconds=choice.seconds, outputs=outputs)
+    if choice.image_size is not None and choice.sequence_length is not None:
+        length = min(choice.sequence_length, candidate.positions or choice.sequence_length)
+        return RecipeInput(kind="image_text", image_size=choice.image_size, channels=3, sequence_length=length, outputs=outputs)
     if choice.image_size is not None:
         return RecipeInput(kind="image", image_size=choice.image_size, channels=3, outputs=outputs)
     if choice.context is not None:
@@ -105,6 +116,14 @@ def size_input(candidate: ModelEntry, facts: Facts, choice: c.Input) -> RecipeIn
         return RecipeInput(kind="table", features=int(number(facts, "data.features", choice.features or 1)), outputs=outputs or 1)
     length = choice.sequence_length or candidate.positions or 1
     return RecipeInput(kind="text", sequence_length=min(length, candidate.positions or length), outputs=outputs)
+
+
+def _count_outputs(task: str, facts: Facts) -> int | None:
+    """Classes where the task has any; of a task whose outputs are no classes of the data's, their number or none."""
+    if task in OUTPUTS:
+        return OUTPUTS[task]
+    is_classifying = task.endswith("classification") or task == "keyword_spotting"
+    return int(number(facts, "data.classes", UNSTATED_OUTPUTS)) if is_classifying else None
 
 
 def value(facts: Facts, name: str) -> object:
