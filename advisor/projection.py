@@ -206,16 +206,18 @@ def expected_performance(design: Design, figures: dict[str, Quantity]) -> r.Expe
         if expectation
         else "unknown before a pilot run: no published result is for this data"
     )
-    time, latency = figures.get("training_time"), figures.get("latency")
+    trains = design.recipe.optimizer.name != "none"
     return r.ExpectedPerformance(
-        accuracy=accuracy, training_time=span(time, "of one run"), inference_latency=span(latency, "a sample at batch 1")
+        accuracy=accuracy,
+        training_time=span(figures.get("training_time"), "of one run") if trains else "none: nothing is trained",
+        inference_latency=span(figures.get("latency"), "a sample at batch 1"),
     )
 
 
-def span(figure: Quantity | None, of: str) -> str | None:
+def span(figure: Quantity | None, of: str) -> str:
     """An interval in words with its basis: `0.4 to 2.1 h of one run (estimated: roofline on RTX 3060)`."""
     if figure is None:
-        return None
+        return "unknown: the request names no device whose figures are known (facts.compute.device)"
     scale, unit = (60.0, "min") if figure.unit == "h" and figure.value < 1 else (1.0, figure.unit)
     ends = f"{(figure.low or figure.value) * scale:.3g} to {(figure.high or figure.value) * scale:.3g} {unit} {of}"
     return f"{ends} ({figure.basis}: {figure.source})"

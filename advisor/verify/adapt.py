@@ -23,7 +23,10 @@ def apply_adaptation(model: nn.Module, recipe: Recipe) -> nn.Module:
     """
     method = recipe.model.adaptation
     if method in ("full", "layer_decay", "scratch"):
-        return model.requires_grad_(True)
+        model.requires_grad_(True)
+        for part in getattr(model, "never_trained", ()):  # target networks, which follow the others
+            model.get_submodule(part).requires_grad_(False)
+        return model
     if method in ("in_context", "zero_shot"):
         return model.requires_grad_(False)
     if method in ("linear_probe", "freeze"):
@@ -81,7 +84,7 @@ def _add_adapters(model: nn.Module, lora: LoraSettings, precision: str) -> nn.Mo
     linear = {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not output and not _is_within(name, heads)
+        if _is_linear(module) and module is not output and not _is_within(name, heads)
     }
     if lora.target == "attention":
         linear = {name: m for name, m in linear.items() if any(word in name.lower() for word in _ATTENTION_WORDS)}
@@ -94,13 +97,24 @@ def _add_adapters(model: nn.Module, lora: LoraSettings, precision: str) -> nn.Mo
     if precision in ("nf4", "int8") and on_meta:
         for module in linear.values():
             quantize_linear(module, precision)
+    transposed = any(not isinstance(module, nn.Linear) for module in linear.values())
     config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(linear), modules_to_save=heads or None
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(linear),
+        modules_to_save=heads or None,
+        fan_in_fan_out=transposed,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers for a name that it is about to retire
         adapted: nn.Module = get_peft_model(model, config, low_cpu_mem_usage=on_meta)
     return adapted
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """A linear layer, or GPT-2's, which holds its weight transposed and is adapted and quantized all the same."""
+    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
 
 
 def _base_precision(recipe: Recipe, lora: LoraSettings) -> str:

@@ -44,8 +44,10 @@ class _DequantizedMatmul(torch.autograd.Function):
         return gradient @ torch.empty(ctx.rows, ctx.columns, dtype=gradient.dtype, device=gradient.device), None, None
 
 
-def quantize_linear(module: nn.Linear, precision: str) -> None:
+def quantize_linear(module: nn.Module, precision: str) -> None:
     """Turn a layer on `meta` into one stored as `nf4` (with double quantization) or `int8`, its scales as buffers."""
+    if not isinstance(module, nn.Linear):  # GPT-2's layer holds its weight transposed, and does not say how wide it is
+        module.in_features, module.out_features = module.weight.shape
     count = module.weight.numel()
     scales = math.ceil(count / NF4_BLOCK)
     if precision == "nf4":

@@ -9,6 +9,7 @@ from typing import Any
 from advisor.errors import CheckError
 from advisor.verify.batches import make_batch
 from advisor.verify.build import apply_adaptation, build_model, transformers_config
+from advisor.verify.build_dense import narrower
 from advisor.verify.evidence import Build, Job
 from advisor.verify.flops import count_flops
 from advisor.verify.memory import predict_training_memory
@@ -20,14 +21,15 @@ BYTES_TO_BUILD = 4  # models are built in fp32
 # How small a copy may get: enough for every kind of layer to be there, and for a batch to have statistics.
 SMALLEST_BATCH = 4
 SMALLEST_IMAGE = 96
+SMALLEST_VOLUME = 64
 SMALLEST_SEQUENCE = 32
 SMALLEST_DEPTH = 2
 SMALLEST_VOCABULARY = 2048
-SMALLEST_WIDTH = 64
+SMALLEST_WIDTH = 256
 _IMAGE_GRID = 32  # the usual product of a backbone's strides
 
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
-_WIDTHS = ("hidden_size", "embedding_size", "intermediate_size", "num_attention_heads", "num_key_value_heads",
+_WIDTHS = ("hidden_size", "pooler_hidden_size", "embedding_size", "intermediate_size", "num_attention_heads", "num_key_value_heads",
            "n_embd", "n_inner", "n_head", "n_heads", "dim", "hidden_dim", "d_model", "d_ff", "num_heads",
            "encoder_attention_heads", "decoder_attention_heads", "encoder_ffn_dim", "decoder_ffn_dim")
 _MAIN_WIDTHS = ("hidden_size", "n_embd", "dim", "d_model")
@@ -77,13 +79,14 @@ def _excess(job: Job, limits: Limits) -> float:
 
 def weight_bytes(job: Job) -> float:
     """Bytes of the model's parameters as it is built."""
-    return BYTES_TO_BUILD * sum(parameter.numel() for parameter in build_model(job, "meta").parameters())
+    total: int = sum(parameter.numel() for parameter in build_model(job, "meta").parameters())
+    return BYTES_TO_BUILD * total
 
 
 def operations(job: Job) -> float:
     """FLOPs of the forward pass of one sample; 0 for a model that cannot run on `meta`, whose time is not known beforehand."""
     try:
-        return count_flops(build_model(job, "meta"), make_batch(job, 1, "meta"), job)[0]
+        return float(count_flops(build_model(job, "meta"), make_batch(job, 1, "meta"), job)[0])
     except (RuntimeError, NotImplementedError, TypeError):
         return 0.0
 
@@ -114,11 +117,12 @@ def _cut_batch(job: Job, need: float) -> Cuts:
 
 
 def _cut_sample(job: Job, need: float) -> Cuts:
-    """Fewer pixels, or fewer tokens."""
+    """Fewer pixels (voxels), or fewer tokens."""
     sample = job.recipe.input
-    if sample.kind == "image" and sample.image_size:
-        wanted = int(sample.image_size / need**0.5) // _IMAGE_GRID * _IMAGE_GRID
-        size = max(SMALLEST_IMAGE, wanted)
+    if sample.kind in ("image", "video", "volume") and sample.image_size:
+        is_volume = sample.kind == "volume"
+        wanted = int(sample.image_size / need ** (1 / (3 if is_volume else 2))) // _IMAGE_GRID * _IMAGE_GRID
+        size = max(SMALLEST_VOLUME if is_volume else SMALLEST_IMAGE, wanted)
         if size < sample.image_size:
             smaller = _with_recipe(job, input=sample.model_copy(update={"image_size": size}))
             if _builds(smaller):
@@ -131,6 +135,8 @@ def _cut_sample(job: Job, need: float) -> Cuts:
 
 
 def _cut_depth(job: Job, need: float) -> Cuts:
+    for words, changes in narrower(job):
+        yield "depth", words, _with_config(job, changes)
     if job.build.library == "timm":
         for shallow in _ONE_BLOCK_A_STAGE:
             smaller = _with_config(job, shallow)
@@ -173,7 +179,7 @@ def _cut_width(job: Job, need: float) -> Cuts:
         narrow = {name: width // divisor for name, width in widths.items() if name not in _HEADS or width % divisor == 0}
         narrow |= {name: 1 for name in widths if name in _HEADS and name not in narrow}
         smaller = _with_config(job, narrow)
-        if _builds(smaller):
+        if _builds(smaller) and bool(operations(smaller)) == bool(operations(job)):  # a width that was missed shows in the forward pass
             yield "width", f"width {narrow[main]} instead of {widths[main]}", smaller
         divisor *= 2
 

@@ -73,11 +73,14 @@ def test_a_card_is_described_with_its_memory_capability_and_users() -> None:
     assert not driver.is_open
 
 
-@pytest.mark.parametrize(("code", "words"), [
-    (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, "no NVIDIA driver is installed"),
-    (pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "not loaded"),
-    (pynvml.NVML_ERROR_UNKNOWN, "the NVIDIA driver answered"),
-])
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, "no NVIDIA driver is installed"),
+        (pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "not loaded"),
+        (pynvml.NVML_ERROR_UNKNOWN, "the NVIDIA driver answered"),
+    ],
+)
 def test_a_driver_that_does_not_start_is_a_sentence(code: int, words: str) -> None:
     found = detect(Driver([CARD], init_error=code), {})
     assert not found.gpus
@@ -104,7 +107,9 @@ def test_hidden_cards_are_left_out(visible: str, count: int) -> None:
 
 
 def test_this_machine_is_described_without_torch() -> None:
-    code = ("import sys, time; from advisor.verify.hardware import detect; start = time.perf_counter(); found = detect();"
-            "assert time.perf_counter() - start < 0.5; assert found.cpus > 0 and 0 < found.available_gib <= found.memory_gib;"
-            "assert found.cpu and found.summary; assert 'torch' not in sys.modules")
+    code = (
+        "import sys, time; from advisor.verify.hardware import detect; start = time.perf_counter(); found = detect();"
+        "assert time.perf_counter() - start < 0.5; assert found.cpus > 0 and 0 < found.available_gib <= found.memory_gib;"
+        "assert found.cpu and found.summary; assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

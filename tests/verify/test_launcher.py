@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -18,17 +17,14 @@ import pytest
 
 from advisor.verify.evidence import Job, Refusal, StaticEvidence
 from advisor.verify.verifier import Verifier
+from tests.verify.jobs import mlp_job
 
 _HERE = Path(__file__).parent
 _FAULTY = (sys.executable, str(_HERE / "faulty_launcher.py"))
-_SPEC = importlib.util.spec_from_file_location("jobs", _HERE / "jobs.py")
-assert _SPEC and _SPEC.loader
-jobs = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(jobs)
 
 
 def faulty(name: str, time_limit_s: float = 10.0, memory_limit_gib: float | None = None) -> Job:
-    job: Job = jobs.mlp_job()
+    job = mlp_job()
     build = job.build.model_copy(update={"factory": name})
     return job.model_copy(update={"check": "static", "build": build, "time_limit_s": time_limit_s, "memory_limit_gib": memory_limit_gib})
 
@@ -55,25 +51,30 @@ def launchers() -> list[psutil.Process]:
     return sorted(found, key=psutil.Process.create_time)
 
 
-@pytest.mark.parametrize(("fault", "status", "words"), [
-    ("segfault", "skipped", "crashed in native code (SIGSEGV): about to crash"),
-    ("abort", "skipped", "SIGABRT"),
-    ("exit_silently", "skipped", "ended with status 3 and no answer"),
-    ("exit_politely", "failed", "SystemExit: 4"),
-    ("raise_value_error", "failed", "ValueError: mat1 and mat2 shapes cannot be multiplied"),
-    ("raise_check_error", "skipped", "timm has no model 'resnet999'"),
-    ("lack_a_package", "skipped", "the package peft_that_nobody_installed is not installed"),
-    ("recurse", "failed", "RecursionError"),
-    ("be_killed", "skipped", "for want of memory"),
-    ("run_out_of_memory", "skipped", "too little memory"),
-    ("fill_disk", "skipped", "the disk is full"),
-    ("write_large_file", "skipped", "larger than 64 MiB"),
-    ("answer_nonsense", "skipped", "the check's answer cannot be read"),
-    ("answer_another_shape", "skipped", "the check's answer cannot be read"),
-    ("answer_without_end", "skipped", "had no end"),
-    ("open_connection", "skipped", "unreachable"),
-])
-def test_a_misbehaving_check_is_refused_and_the_next_one_works(verifier: Verifier, folder: Path, fault: str, status: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "status", "words"),
+    [
+        ("segfault", "skipped", "crashed in native code (SIGSEGV): about to crash"),
+        ("abort", "skipped", "SIGABRT"),
+        ("exit_silently", "skipped", "ended with status 3 and no answer"),
+        ("exit_politely", "failed", "SystemExit: 4"),
+        ("raise_value_error", "failed", "ValueError: mat1 and mat2 shapes cannot be multiplied"),
+        ("raise_check_error", "skipped", "timm has no model 'resnet999'"),
+        ("lack_a_package", "skipped", "the package peft_that_nobody_installed is not installed"),
+        ("recurse", "failed", "RecursionError"),
+        ("be_killed", "skipped", "for want of memory"),
+        ("run_out_of_memory", "skipped", "too little memory"),
+        ("fill_disk", "skipped", "the disk is full"),
+        ("write_large_file", "skipped", "larger than 64 MiB"),
+        ("answer_nonsense", "skipped", "the check's answer cannot be read"),
+        ("answer_another_shape", "skipped", "the check's answer cannot be read"),
+        ("answer_without_end", "skipped", "had no end"),
+        ("open_connection", "skipped", "unreachable"),
+    ],
+)
+def test_a_misbehaving_check_is_refused_and_the_next_one_works(
+    verifier: Verifier, folder: Path, fault: str, status: str, words: str
+) -> None:
     if fault == "open_connection" and verifier.submit(faulty("fine")).result() and not verifier.is_network_isolated:
         pytest.skip("this system does not let a process leave the network")
     answer = verifier.static(faulty(fault))

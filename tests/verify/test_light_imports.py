@@ -96,6 +96,8 @@ def test_whoever_wants_the_real_modules_gets_them(script: str) -> None:
 
 @pytest.mark.slow
 def test_a_failing_import_is_tried_again_without_stand_ins(tmp_path: Path) -> None:
-    (tmp_path / "picky.py").write_text("import torch._dynamo, torch\nif not hasattr(torch._dynamo, '__file__'): raise TypeError('stand-in')\n")
+    (tmp_path / "picky.py").write_text(
+        "import torch._dynamo, torch\nif not hasattr(torch._dynamo, '__file__'): raise TypeError('stand-in')\n"
+    )
     script = f"sys.path.insert(0, {str(tmp_path)!r})\nload(('torch', 'picky'))\nassert sys.modules['torch._dynamo'].__file__"
     run(script)

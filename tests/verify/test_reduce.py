@@ -1,0 +1,99 @@
+"""Reduced copies: the same architecture, small enough, what was cut in words; and nothing cut that fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from advisor.errors import CheckError
+from advisor.verify.build import build_model
+from advisor.verify.evidence import Job
+from advisor.verify.reduce import GIB, Limits, operations, reduce_job, weight_bytes
+from advisor.verify.smoke import run_smoke, stand_in
+from tests.verify.jobs import TINY_BERT, bert_job, decoder_job, mlp_job, timm_job
+
+AMPLE = Limits(1000 * GIB, 1e18)
+BASE = {"batch": {"per_device": 64, "effective": 64}}
+EIGHT_BILLION = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+                 "intermediate_size": 14336, "vocab_size": 128256, "bos_token_id": 128000, "eos_token_id": 128001}
+
+
+def eight_billion() -> Job:
+    return decoder_job(
+        EIGHT_BILLION, model={"adaptation": "qlora", "pretrained": True}, precision="bf16", activation_checkpointing=True,
+        lora={"rank": 16, "alpha": 32, "base_precision": "nf4"}, input={"kind": "text", "sequence_length": 2048},
+        optimizer={"name": "paged_adamw_8bit", "learning_rate": 2e-4, "weight_decay": 0.0},
+        batch={"per_device": 4, "accumulation": 4, "effective": 16})
+
+
+@pytest.mark.parametrize("job", [mlp_job(), bert_job(TINY_BERT), timm_job("resnet18", 224)], ids=["mlp", "bert", "resnet"])
+def test_what_fits_is_left_alone(job: Job) -> None:
+    assert reduce_job(job, AMPLE) == (job, [])
+
+
+def test_the_batch_is_cut_first_and_only_as_far_as_needed() -> None:
+    job = timm_job("resnet18", 224, **BASE)
+    small, said = reduce_job(job, Limits(1000 * GIB, 3 * operations(job) * 16))
+    assert said == ["batch 16 instead of 64"]
+    assert small.recipe.input == job.recipe.input
+    assert small.build == job.build
+
+
+def test_images_are_cut_next_to_a_size_that_the_model_takes() -> None:
+    job = timm_job("swin_tiny_patch4_window7_224", 224, **BASE)
+    small, said = reduce_job(job, Limits(1000 * GIB, 3 * operations(job)))
+    assert said[:2] == ["batch 4 instead of 64", "images of 96 x 96 instead of 224 x 224 pixels"]
+    assert small.recipe.input.image_size == 96
+    assert build_model(small, "meta").patch_embed.img_size == (96, 96)
+
+
+@pytest.mark.parametrize(("name", "fewer"), [("resnet50", 8.1e6), ("convnext_tiny", 9e6), ("vit_base_patch16_224", 20e6)])
+def test_a_vision_model_keeps_its_stages_and_loses_blocks(name: str, fewer: float) -> None:
+    small, said = reduce_job(timm_job(name, 224, **BASE), Limits(1000 * GIB, 1e8))
+    assert weight_bytes(small) / 4 < fewer
+    assert said[-1] in ("one block a stage", "2 blocks")
+    assert type(build_model(small, "meta")) is type(build_model(timm_job(name, 224), "meta"))
+
+
+@pytest.mark.parametrize(("kind", "class_"), [
+    ({"model_type": "distilbert"}, "DistilBertForSequenceClassification"),
+    ({"model_type": "modernbert"}, "ModernBertForSequenceClassification"),
+    ({"model_type": "deberta-v2"}, "DebertaV2ForSequenceClassification"), ({"model_type": "gpt2"}, "GPT2ForSequenceClassification")])
+def test_a_text_model_of_any_make_is_cut_in_layers_vocabulary_and_width(kind: dict[str, str], class_: str) -> None:
+    small, said = reduce_job(bert_job(kind, **BASE), Limits(1000 * GIB, 5e8))
+    assert any(line.startswith("layers: 2 instead of") for line in said)
+    assert type(build_model(small, "meta")).__name__ == class_
+    assert operations(small) < operations(bert_job(kind)) / 10
+
+
+def test_what_cannot_be_cut_small_enough_for_the_memory_is_refused() -> None:
+    with pytest.raises(CheckError, match="more memory than is free"):
+        reduce_job(mlp_job(), Limits(1000.0, 1e18))
+
+
+def test_an_8b_decoder_is_reduced_to_one_of_the_same_kind() -> None:
+    import torch
+
+    job, _ = stand_in(eight_billion(), torch.device("cpu"))
+    small, said = reduce_job(job, Limits(16 * GIB, 1e10))
+    model = build_model(small, "meta")
+    assert type(model).__name__ == "LlamaForCausalLM"
+    assert model.config.num_attention_heads % model.config.num_key_value_heads == 0
+    assert "layers: 2 instead of 32" in said
+    assert "a vocabulary of 2048 instead of 128256 tokens" in said
+    assert small.recipe.lora == job.recipe.lora
+
+
+@pytest.mark.slow
+def test_an_8b_decoder_with_adapters_smoke_trains_in_seconds() -> None:
+    evidence = run_smoke(eight_billion())
+    assert {check.status for check in evidence.checks} == {"passed"}, evidence.checks
+    assert evidence.reduced
+    assert evidence.latency_ms == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet50", "convnext_tiny"])
+def test_a_vision_model_of_25_million_parameters_smoke_trains_in_seconds(name: str) -> None:
+    evidence = run_smoke(timm_job(name, 224, model={"adaptation": "full"}, batch={"per_device": 32, "effective": 32}))
+    assert {check.status for check in evidence.checks} == {"passed"}, evidence.checks
+    assert evidence.latency_ms["median"].value > 0
