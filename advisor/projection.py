@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from advisor import choices as c
 from advisor import report as r
@@ -233,7 +233,7 @@ def decisions(outcomes: Outcomes, facts: Facts) -> list[r.Decision]:
 
 def _decision(decided: Decided, facts: Facts) -> r.Decision:
     rule, slot = decided.rule, decided.slot
-    value = decided.choice.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    value = _filled(decided.choice.model_dump(mode="json", exclude_none=True, exclude_defaults=True), facts)
     if rule is None:
         title, why = ("An edit", decided.reason) if decided.reason else ("The slot's default", "No rule asks for anything else.")
         return r.Decision(slot=slot.name, value=value, rule_id=decided.rule_id, title=title, why=why, confidence="high", path=slot.path)
@@ -249,6 +249,15 @@ def _decision(decided: Decided, facts: Facts) -> r.Decision:
         overrode=[other.id for other in decided.overrode],
         path=slot.path,
     )
+
+
+def _filled(data: Any, facts: Facts) -> Any:
+    """A choice with the placeholders in its texts filled."""
+    if isinstance(data, str):
+        return fill(data, facts)
+    if isinstance(data, dict):
+        return {name: _filled(part, facts) for name, part in data.items()}
+    return [_filled(part, facts) for part in data] if isinstance(data, list) else data
 
 
 def matched(names: Iterable[str], facts: Facts) -> list[r.MatchedFact]:

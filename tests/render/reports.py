@@ -28,6 +28,7 @@ ATTACK = (
 # What is not free text: the wire types allow only their own words here, or numbers alone.
 _ENUMERATED = {
     "schemaVersion",
+    "slot",
     "status",
     "basis",
     "library",
@@ -40,8 +41,7 @@ _ENUMERATED = {
     "quantization",
     "verdict",
     "unit",
-    "origin",
-}
+    "origin", "path"}
 
 
 def designed() -> tuple[Report, Request]:
