@@ -5,21 +5,35 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from pydantic import BaseModel
 
+from advisor.authoring.rule_schema import rule_schema
 from advisor.report import Report
 from advisor.request import Request
 from advisor.resources import data_folder
 
-SCHEMAS: dict[str, type[BaseModel]] = {"request": Request, "report": Report}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def make_schema(model: type[BaseModel]) -> str:
-    """The schema of a type's wire form, as the text of its file."""
-    schema = {"$schema": DIALECT, **model.model_json_schema(by_alias=True, mode="validation")}
-    return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+def wire_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a type's wire form."""
+    return model.model_json_schema(by_alias=True, mode="validation")
+
+
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
+    "request": partial(wire_schema, Request),
+    "report": partial(wire_schema, Report),
+    "rule": rule_schema,
+}
+
+
+def make_schema(name: str) -> str:
+    """A schema as the text of its file."""
+    return json.dumps({"$schema": DIALECT, **SCHEMAS[name]()}, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def stale_schemas() -> list[str]:
@@ -27,9 +41,9 @@ def stale_schemas() -> list[str]:
     folder = data_folder("schemas")
     return [
         name
-        for name, model in SCHEMAS.items()
+        for name in SCHEMAS
         if not (folder / f"{name}.schema.json").exists()
-        or (folder / f"{name}.schema.json").read_text(encoding="utf-8") != make_schema(model)
+        or (folder / f"{name}.schema.json").read_text(encoding="utf-8") != make_schema(name)
     ]
 
 
@@ -41,7 +55,7 @@ def main() -> int:
         print(f"stale: {', '.join(stale)}; run `make schemas`" if stale else "schemas are up to date")
         return 1 if stale else 0
     for name in stale:
-        (data_folder("schemas") / f"{name}.schema.json").write_text(make_schema(SCHEMAS[name]), encoding="utf-8")
+        (data_folder("schemas") / f"{name}.schema.json").write_text(make_schema(name), encoding="utf-8")
         print(f"wrote {name}.schema.json")
     return 0
 

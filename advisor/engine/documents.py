@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -29,6 +29,7 @@ class Documents:
 
     faults: list[Fault] = field(default_factory=list)
     digest: Any = field(default_factory=hashlib.sha256)
+    parse: Callable[[str, str], Document] = parse_yaml
 
     def fault(self, place: Place, message: str) -> None:
         self.faults.append(Fault(place, message))
@@ -37,7 +38,7 @@ class Documents:
         """A file as plain data; an empty one is a fault, because it says nothing and looks as if it did."""
         text, faults = read_text(path)
         self.digest.update(path.name.encode() + b"\0" + text.encode() + b"\0")
-        document = parse_yaml(text, shown_path(path)) if not faults else Document(None, shown_path(path), faults=faults)
+        document = self.parse(text, shown_path(path)) if not faults else Document(None, shown_path(path), faults=faults)
         self.faults += document.faults
         if document.data is None and not document.faults:
             self.fault(Place(document.file), "is empty")

@@ -39,9 +39,12 @@ def index_rules(rules: Sequence[Rule]) -> Index:
         return Index(tuple(rules), None, {}, tuple(rules))
     fact = max(sorted(tested), key=tested.__getitem__)
     values = frozenset[Value]().union(*(found for rule in rules if (found := _values(rule, fact)) is not None))
-    by_value = {value: tuple(rule for rule in rules if fact not in rule.when or rule.when[fact].holds(value)) for value in values}
+    by_value: dict[Value, list[Rule]] = {value: [] for value in values}
+    for rule in rules:
+        for value in _values(rule, fact) or (values if fact not in rule.when else filter(rule.when[fact].holds, values)):
+            by_value[value].append(rule)
     others = tuple(rule for rule in rules if _values(rule, fact) is None)
-    return Index(tuple(rules), fact, by_value, others)
+    return Index(tuple(rules), fact, {value: tuple(found) for value, found in by_value.items()}, others)
 
 
 def _values(rule: Rule, fact: str) -> frozenset[Value] | None:

@@ -10,12 +10,14 @@ from pathlib import Path
 from advisor.engine.compiling import RuleReader
 from advisor.engine.declaring import read_slots, read_vocabulary
 from advisor.engine.documents import FACTS_FILE, RETIRED_FILE, SLOTS_FILE, Documents
+from advisor.engine.parsed import ParsedFiles
 from advisor.engine.rules import RuleSet
 from advisor.engine.vocabulary import Vocabulary
 from advisor.errors import KnowledgeError, Place
 from advisor.resources import data_folder
 
 SHIPPED = "shipped"
+PARSED_FILE = "rules.json"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,13 @@ def load_knowledge(packs: tuple[Path, ...] = ()) -> Knowledge:
 
 @cache
 def _load(packs: tuple[Path, ...]) -> Knowledge:
-    return read_knowledge(data_folder("rules"), packs)
+    from advisor.cache import cache_folder
+
+    parsed = ParsedFiles(cache_folder() / PARSED_FILE)
+    knowledge = read_knowledge(data_folder("rules"), packs, Documents(parse=parsed.parse))
+    if not packs:
+        parsed.keep()
+    return knowledge
 
 
 def load_rules(packs: tuple[Path, ...] = ()) -> RuleSet:
@@ -56,13 +64,13 @@ def rule_paths(packs: Iterable[str | Path]) -> tuple[Path, ...]:
     return tuple(Path(pack).absolute() for pack in packs)
 
 
-def read_knowledge(folder: Path, packs: Sequence[Path] = ()) -> Knowledge:
-    """The rules of `folder`, which also declares facts and slots, and packs over them; read afresh.
+def read_knowledge(folder: Path, packs: Sequence[Path] = (), documents: Documents | None = None) -> Knowledge:
+    """The rules of `folder`, which also declares facts and slots, and packs over them; read and parsed afresh, unless `documents` does it.
 
     Raises:
         KnowledgeError: with every fault found, each at its file, line and column.
     """
-    documents = Documents()
+    documents = documents or Documents()
     vocabulary, places = read_vocabulary(documents, folder / FACTS_FILE)
     slots = read_slots(documents, folder / SLOTS_FILE, vocabulary)
     reader = RuleReader(documents, vocabulary, slots, _read_retired(documents, folder / RETIRED_FILE))

@@ -92,7 +92,10 @@ class Span:
     whole: bool = False
 
     def holds(self, value: Value) -> bool:
-        return any(interval.holds(value) for interval in self.intervals)  # type: ignore[arg-type]
+        for interval in self.intervals:  # noqa: SIM110 - asked some thousand times a report, and any(…) takes thrice as long
+            if interval.holds(value):  # type: ignore[arg-type]
+                return True
+        return False
 
     @property
     def is_empty(self) -> bool:

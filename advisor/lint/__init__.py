@@ -1,28 +1,45 @@
-"""Lint: what is wrong with a rule set, found before it runs. Each check is a small class; each finding has a place and, where it applies, a witness."""
+"""Lint: what is wrong with a rule set, found before it runs.
+
+Each check is a small class; each finding has a place and, where it applies, a witness.
+"""
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from advisor.catalogue.entries import ModelEntry
-from advisor.engine.loading import Knowledge
-from advisor.lint.conditions import AlwaysTrue, Contradiction, Duplicate
-from advisor.lint.conflicts import Overlap, Shadowed
+from advisor.lint.candidates import Forbidden, UnbuildableCandidate
+from advisor.lint.conditions import AlwaysTrue, Contradiction, Unreachable
+from advisor.lint.conflicts import Circle, Duplicate, Overlap, Shadowed
 from advisor.lint.finding import Context, Finding, LintCheck
 from advisor.lint.gaps import Gap
-from advisor.lint.prose import MissingExample, MissingSource, Staleness, UnknownPlaceholder
-from advisor.lint.usage import UnbuildableCandidate, UnusedFact, UnusedSlot
+from advisor.lint.prose import Deprecated, MissingExample, MissingSource, Staleness, Unfinished, UnknownPlaceholder
+from advisor.lint.usage import UnknownName, UnusedFact, UnusedSlot
 
 CHECKS: tuple[type[LintCheck], ...] = (
-    Contradiction, AlwaysTrue, Duplicate, Overlap, Shadowed, Gap, UnusedFact, UnusedSlot, UnbuildableCandidate, MissingSource, MissingExample,
-    UnknownPlaceholder, Staleness,
-)  # fmt: skip
+    Contradiction,
+    AlwaysTrue,
+    Unreachable,
+    Duplicate,
+    Overlap,
+    Circle,
+    Shadowed,
+    Gap,
+    UnusedFact,
+    UnusedSlot,
+    UnknownName,
+    UnbuildableCandidate,
+    Forbidden,
+    MissingSource,
+    MissingExample,
+    UnknownPlaceholder,
+    Unfinished,
+    Deprecated,
+    Staleness,
+)
 
 __all__ = ["CHECKS", "Context", "Finding", "lint"]
 
 
-def lint(knowledge: Knowledge, models: Mapping[str, ModelEntry], as_of: datetime.date | None = None) -> list[Finding]:
+def lint(context: Context, checks: Sequence[type[LintCheck]] = CHECKS) -> list[Finding]:
     """Every finding of every check, in the order of their places."""
-    context = Context(knowledge, models, as_of)
-    return sorted(finding for check in CHECKS for finding in check().findings(context))
+    return sorted({finding for check in checks for finding in check().findings(context)})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from advisor.catalogue.entries import ModelEntry
+from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry
 from advisor.engine.facts import Value
 from advisor.engine.loading import Knowledge
 from advisor.engine.rules import Rule
@@ -23,6 +24,8 @@ class Context:
     knowledge: Knowledge
     models: Mapping[str, ModelEntry]
     as_of: datetime.date | None = None
+    devices: Mapping[str, DeviceEntry] = field(default_factory=dict)
+    datasets: Mapping[str, DatasetEntry] = field(default_factory=dict)
 
     @property
     def rules(self) -> Iterator[Rule]:
@@ -41,8 +44,14 @@ class Finding:
     witness: tuple[tuple[str, Value], ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{fact}={value}" for fact, value in self.witness)
+        shown = ", ".join(f"{fact}={str(value).lower() if isinstance(value, bool) else value}" for fact, value in self.witness)
         return f"{self.place}: {self.severity}: {self.message} [{self.check}]" + (f"\n    for example: {shown}" if shown else "")
+
+    def to_wire(self) -> dict[str, Any]:
+        """The finding as strict JSON: an infinite number is the word for it, as YAML writes it."""
+        place = {"file": self.place.file, "line": self.place.line or None, "column": self.place.column or None}
+        facts = {fact: ".inf" if isinstance(value, float) and math.isinf(value) else value for fact, value in self.witness}
+        return {"check": self.check, "severity": self.severity, **place, "message": self.message, "witness": facts}
 
 
 class LintCheck:
@@ -55,3 +64,7 @@ class LintCheck:
 
     def found(self, place: Place, message: str, *, severity: Severity = "error", witness: Mapping[str, Value] | None = None) -> Finding:
         return Finding(place, self.name, message, severity, tuple(sorted((witness or {}).items())))
+
+    def undecided(self, place: Place, message: str) -> Finding:
+        """Said where the question takes too many cases: no answer is not a good answer."""
+        return self.found(place, f"{message}: too many cases; write fewer alternatives and exceptions", severity="warning")

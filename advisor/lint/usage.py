@@ -1,18 +1,36 @@
-"""Checks of what nobody uses, and of candidates that nothing can build."""
+"""Checks of facts and slots that nobody uses, and of names that the catalogue does not know."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from advisor.errors import Place
-from advisor.lint.finding import Context, Finding, LintCheck
+from advisor.engine.facts import Value
+from advisor.engine.region import Among
+from advisor.errors import did_you_mean
+from advisor.lint.finding import Context, Finding, LintCheck, Severity
 from advisor.projection import PLACEHOLDER
 
-READ_BY_CODE = frozenset({
-    "task.benchmark", "setup.base_model", "limit.latency_ms", "limit.model_mb", "limit.accuracy", "limit.accuracy_metric", "limit.cost_usd",
-    "limit.gpu_hours", "limit.days", "data.horizon", "data.context", "data.features", "data.classes", "compute.device", "compute.devices", "compute.memory_gib",
-})  # fmt: skip
-BUILDABLE = {"timm": {"create_model"}, "transformers": None, "torch": None, "tabular": {"TabICL"}}
+READ_BY_CODE = frozenset(
+    {
+        "task.benchmark",
+        "setup.base_model",
+        "limit.latency_ms",
+        "limit.model_mb",
+        "limit.accuracy",
+        "limit.accuracy_metric",
+        "limit.cost_usd",
+        "limit.gpu_hours",
+        "limit.days",
+        "data.horizon",
+        "data.context",
+        "data.features",
+        "data.classes",
+        "compute.device",
+        "compute.devices",
+        "compute.memory_gib",
+    }
+)
+UNLISTED = frozenset({"unknown"})  # what intake makes of a model that the catalogue does not have
 
 
 class UnusedFact(LintCheck):
@@ -25,9 +43,9 @@ class UnusedFact(LintCheck):
         for rule in context.rules:
             used |= rule.facts | set(PLACEHOLDER.findall(rule.choice.model_dump_json() + rule.why + rule.title))
         used |= {fact for forbid in context.knowledge.rules.forbids for fact in forbid.box}
-        for name in context.knowledge.vocabulary:
-            if name not in used and not name.startswith(("decision.", "model.")):
-                yield self.found(Place("rules/facts.yaml", path=name), f"no rule uses the fact {name}", severity="warning")
+        for name, place in context.knowledge.places.items():
+            if name not in used and not name.startswith("model."):
+                yield self.found(place, f"no rule uses the fact {name}", severity="warning")
 
 
 class UnusedSlot(LintCheck):
@@ -38,17 +56,36 @@ class UnusedSlot(LintCheck):
     def findings(self, context: Context) -> Iterator[Finding]:
         for slot in context.knowledge.rules.slots:
             if not context.knowledge.rules.rules[slot.name]:
-                yield self.found(slot.place, f"no rule fills the slot {slot.name}", severity="warning" if slot.presence == "optional" else "error")
+                severity: Severity = "error" if slot.presence == "required" and slot.default is None else "warning"
+                yield self.found(slot.place, f"no rule fills the slot {slot.name}", severity=severity)
 
 
-class UnbuildableCandidate(LintCheck):
-    """A catalogue entry that names a factory its library does not have. Building it for real is a test's work."""
+class UnknownName(LintCheck):
+    """A model, line, licence, device or benchmark in a condition that the catalogue does not have, so that it never holds."""
 
-    name = "unbuildable-candidate"
+    name = "unknown-name"
 
     def findings(self, context: Context) -> Iterator[Finding]:
-        for entry in context.models.values():
-            known = BUILDABLE.get(entry.build.library)
-            if known is not None and entry.build.factory not in known:
-                message = f"{entry.id}: {entry.build.library} has no factory {entry.build.factory!r}; known: {', '.join(sorted(known))}"
-                yield self.found(Place("catalogue/models", path=entry.id), message)
+        known = _names(context)
+        boxes = [(rule.id, rule.place, leaf) for rule in context.rules for leaf in rule.leaves]
+        boxes += [(forbid.id, forbid.place, leaf) for forbid in context.knowledge.rules.forbids for leaf in forbid.box.items()]
+        for id_, place, (fact, domain) in boxes:
+            if fact in known and isinstance(domain, Among):
+                for name in sorted(map(str, domain.values - known[fact])):
+                    yield self.found(place, f"{id_}: no {fact} is {name!r} in the catalogue{did_you_mean(name, map(str, known[fact]))}")
+
+
+def _names(context: Context) -> dict[str, frozenset[Value]]:
+    """What the facts that name an entry of the catalogue can be; a fact whose part of the catalogue is not at hand is not there."""
+    models = context.models.values()
+    ids, lines = frozenset(context.models), frozenset(entry.line for entry in models)
+    named: dict[str, frozenset[Value]] = {
+        "model.id": ids,
+        "model.line": lines,
+        "model.license": frozenset(entry.license for entry in models),
+        "setup.base_model": ids | UNLISTED,
+        "setup.base_line": lines,
+        "compute.device": frozenset(context.devices),
+        "task.benchmark": frozenset(context.datasets),
+    }
+    return {fact: names for fact, names in named.items() if names - UNLISTED}

@@ -93,7 +93,8 @@ def test_texts_speak_of_known_facts(knowledge: Knowledge) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_every_covered_request_is_decided_without_conflict(knowledge: Knowledge, seed: int) -> None:
     rules, models = knowledge.rules, list(catalogue.models().values())
-    covered = sorted(str(value) for value in rules.by_id["APP001"].when["task.kind"].values)  # type: ignore[union-attr]
+    designing = [rule for rule in rules.by_id.values() if rule.slot == "applicability" and rule.choice.key == "design"]
+    covered = sorted({str(value) for rule in designing for value in rule.when["task.kind"].values})  # type: ignore[union-attr]
     dice, ends = random.Random(seed), ends_by_fact(knowledge)
     for _ in range(REQUESTS):
         kind = dice.choice(covered)
