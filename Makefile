@@ -35,7 +35,7 @@ schemas: .venv/all
 	@touch $@
 
 .venv/all: .venv/uv pyproject.toml
-	$(INSTALL) --editable ".[peft,tabular,dev]"
+	$(INSTALL) --editable ".[peft,tabular,graph,rl,segmentation,diffusion,ray,dev]"
 	@touch $@ .venv/core
 
 clean:

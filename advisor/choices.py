@@ -77,7 +77,7 @@ class Metric(Choice):
 
 
 class Split(Choice):
-    name: Literal["stratified", "random", "grouped", "time", "official"]
+    name: Literal["stratified", "random", "grouped", "time", "official", "seeds"]
     text: str
 
 
@@ -85,10 +85,17 @@ class Input(Choice):
     """The size of one sample as trained. `context`, `horizon` and `features` hold where the request states none."""
 
     image_size: StrictInt | None = None
+    volume_size: StrictInt | None = None  # the edge of a cubic patch in voxels
+    frames: StrictInt | None = None  # of a clip
     sequence_length: StrictInt | None = None
     context: StrictInt | None = None
     horizon: StrictInt | None = None
+    seconds: Positive | None = None
     features: StrictInt | None = None
+    nodes: StrictInt | None = None  # of one graph, where each sample is a graph
+    neighbours: StrictInt | None = None  # of a node that a layer looks at
+    channels: StrictInt | None = None  # of an observation: the frames that are stacked
+    outputs: StrictInt | None = None  # actions, or the coordinates of an action
 
 
 class Batch(Choice):

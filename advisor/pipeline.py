@@ -83,9 +83,10 @@ def design(
         return _answer(request, verify, rules, None)
     if checker is not None:
         return _answer(request, verify, rules, checker)
+    from advisor.cache import EvidenceCache
     from advisor.verify.verifier import Verifier
 
-    with Verifier() as verifier:
+    with Verifier(cache=EvidenceCache()) as verifier:
         return _answer(request, verify, rules, verifier)
 
 
@@ -194,6 +195,7 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         recipe=made.recipe,
         candidates=_candidates(found),
         verification=checks,
+        notices=_licence_notice(best, found),
         clarifications=open_questions(session.knowledge, made.outcomes, made.facts),
         sensitivity=sensitivity(session.knowledge, made, follow),
         workflow=workflow(best, verify, session.facts),
@@ -225,6 +227,7 @@ def _report(
     seed: int = 0,
     versions: dict[str, str] | None = None,
     device: str | None = None,
+    notices: Sequence[r.Notice] = (),
     **parts: Any,
 ) -> r.Report:
     known = session.facts if facts is None else facts
@@ -249,7 +252,7 @@ def _report(
         decisions=p.decisions(outcomes, known),
         assumptions=_assumptions(known),
         baselines=_baselines(outcomes, known) if baselines is None else baselines,
-        warnings=[*session.intake.notices, *_notices(outcomes, known)],
+        warnings=[*session.intake.notices, *notices, *_notices(outcomes, known)],
         facts=p.matched(sorted(known), known),
         provenance=provenance,
         **parts,
@@ -272,6 +275,21 @@ def _notices(outcomes: Outcomes, facts: Facts) -> list[r.Notice]:
     return [
         r.Notice(kind=choice.name, text=p.fill(choice.text, facts), source=next(iter(sources), None))
         for choice, sources in p.with_sources(outcomes, "notice", c.NoticeChoice)
+    ]
+
+
+def _licence_notice(best: Tried, found: Search) -> list[r.Notice]:
+    """What a model's licence asks for, where it is not a permissive one, and a compared model that is free of it."""
+    entry = best.entry
+    if entry.license_class == "permissive":
+        return []
+    free = next((tried.entry.name for tried in found.tried if tried.entry.license_class == "permissive" and tried.fits), None)
+    instead = f" {free}, among the compared, is under a permissive licence." if free else ""
+    return [
+        r.Notice(
+            kind="licence",
+            text=f"The weights of {entry.name} are under {entry.license} ({entry.license_class}): read it before use.{instead}",
+        )
     ]
 
 

@@ -101,7 +101,8 @@ def training_strategy(design: Design) -> r.TrainingStrategy:
         only(outcomes, "batch", c.Batch),
     )
     sizes = recipe.batch
-    batch_text = f"{sizes.effective} = {sizes.per_device} a device × {sizes.accumulation} accumulated × {sizes.devices} device{'s' * (sizes.devices > 1)}"
+    devices = f"{sizes.devices} device{'s' * (sizes.devices > 1)}"
+    batch_text = f"{sizes.effective} = {sizes.per_device} a device × {sizes.accumulation} accumulated × {devices}"
     trains = recipe.optimizer.name != "none"
     return r.TrainingStrategy(
         data_processing=r.DataProcessing(

@@ -14,7 +14,11 @@ AdaptationMethod = Literal[
     "scratch", "full", "layer_decay", "freeze", "linear_probe", "adapter", "lora", "qlora", "in_context", "zero_shot"
 ]
 Precision = Literal["fp32", "bf16", "fp16"]
-Library = Literal["timm", "transformers", "torch", "peft", "tabular"]
+Library = Literal[
+    "timm", "transformers", "torch", "peft", "tabular",
+    "torchvision", "segmentation_models_pytorch", "dynamic_network_architectures", "diffusers",
+    "torch_geometric", "stable_baselines3", "rtdl_revisiting_models",
+]  # fmt: skip
 
 
 class Named(Wire):
@@ -37,14 +41,18 @@ class RecipeModel(Wire):
 
 
 class RecipeInput(Wire):
-    """One sample. Image sizes in pixels, sequences in tokens or time steps, `features` in columns."""
+    """One sample. Image sizes in pixels (voxels of a cube's edge), sequences in tokens, time steps or frames, clips
+    in seconds, `features` in columns."""
 
-    kind: Literal["image", "text", "series", "table"]
+    kind: Literal["image", "text", "series", "table", "volume", "video", "audio", "image_text", "graph", "observation"]
     image_size: int | None = None
     channels: int | None = None
     sequence_length: int | None = None
     horizon: int | None = None
+    seconds: float | None = None
     features: int | None = None
+    nodes: int | None = Field(None, description="of one graph, where each sample is a graph")
+    neighbours: int | None = Field(None, description="of a node that a layer looks at, on average")
     outputs: int | None = None
 
 

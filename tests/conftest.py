@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from advisor.verify.verifier import Verifier
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
+_CACHE = tempfile.TemporaryDirectory(prefix="advisor-tests-")  # no test finds or leaves evidence in its user's own cache
+os.environ["ADVISOR_CACHE_DIR"] = _CACHE.name
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,15 @@ def test_a_designed_example_has_every_section_and_no_failed_check(name: str, rep
     assert report.status is Status.DESIGNED, report.headline
     wire = report.to_wire()
     jsonschema.validate(wire, report_schema)
-    for section in ("modelDesign", "trainingStrategy", "debuggingGuidance", "engineeringPractice", "expectedPerformance", "recipe", "provenance"):
+    for section in (
+        "modelDesign",
+        "trainingStrategy",
+        "debuggingGuidance",
+        "engineeringPractice",
+        "expectedPerformance",
+        "recipe",
+        "provenance",
+    ):
         assert wire[section], section
     assert [check.name for check in report.verification if check.status == "failed"] == []
     assert all(check.detail for check in report.verification if check.status == "skipped")

@@ -52,7 +52,7 @@ def test_a_bad_request_comes_before_everything() -> None:
 
 
 def test_an_uncovered_task_says_so_and_designs_nothing() -> None:
-    report = design({"task": {"type": "RL", "domain": "RL", "specificTask": "Atari"}, "constraints": {"computeResources": "CPU"}}, "none")
+    report = design({"task": {"type": "classification", "domain": "CV", "specificTask": "point cloud classification"}}, "none")
     assert report.status is Status.NOT_APPLICABLE and report.model_design is None
     assert "not covered" in report.headline
 

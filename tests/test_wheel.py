@@ -31,7 +31,9 @@ def test_a_wheel_designs_from_any_directory_in_a_clean_environment(tmp_path: Pat
     elsewhere.mkdir()
     where = run(clean / "bin" / "python", "-c", "import advisor; print(advisor.__file__)", cwd=elsewhere)
     assert str(clean) in where
-    told = run(clean / "bin" / "advisor", "design", EXAMPLES / "defects.yaml", "--verify", "static", "--format", "json", "-o", "out", cwd=elsewhere)
+    told = run(
+        clean / "bin" / "advisor", "design", EXAMPLES / "defects.yaml", "--verify", "static", "--format", "json", "-o", "out", cwd=elsewhere
+    )
     report = json.loads(told)
     assert report["status"] == "designed"
     assert next(check for check in report["verification"] if check["name"] == "build")["status"] == "passed"

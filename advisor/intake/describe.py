@@ -53,7 +53,7 @@ CHALLENGES = (
     "challenge.fairness",
     "challenge.interpretability",
 )
-TASK_FACTS = ("task.scratch", "setup.adaptation", *CHALLENGES)
+TASK_FACTS = ("task.scratch", "setup.adaptation", "data.observation", "data.environments", *CHALLENGES)
 
 
 def note_descriptions(request: Request, notes: Notes) -> None:

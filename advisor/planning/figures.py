@@ -24,6 +24,9 @@ FORMAT_OF = {
     "nf4": "int4",
 }
 BYTES_A_WEIGHT = {"fp32": 4.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5}
+# Training passes a sample, in units of one text's forward and backward: an embedder reads a pair; a policy reads both answers, and its
+# reference reads them once more without a backward pass (a third of the cost: arXiv:2001.08361, section 2.1).
+TEXTS_A_SAMPLE = {"text_embedding": 2.0, "preference_tuning": 2.0 + 2.0 / 3.0}
 DECODERS = ("instruction_tuning", "text_generation", "preference_tuning")
 
 
@@ -89,6 +92,7 @@ def _times(design: Design, flops: float | None, size: float, device: DeviceEntry
         if recipe.steps is None
         else recipe.steps * recipe.batch.effective
     )
+    samples *= TEXTS_A_SAMPLE.get(task, 1.0)
     if recipe.optimizer.name != "none" and samples and math.isfinite(samples):
         times["training_time"] = estimate_training_hours(flops, samples, device, recipe.batch.devices, recipe.precision)
     return {name: time for name, time in times.items() if time is not None}

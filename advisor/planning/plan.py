@@ -57,7 +57,7 @@ def brief(knowledge: Knowledge, facts: Facts, edits: Edits = NO_EDITS) -> Brief:
 
 def plan(knowledge: Knowledge, facts: Facts, candidate: ModelEntry, edits: Edits = NO_EDITS) -> Design:
     """Decide everything for one candidate. `facts` are the request's own, before any decision."""
-    every = {**_forced(knowledge, candidate), **edits}
+    every = {**forced(knowledge, candidate), **edits}
     request = brief(knowledge, facts, every)
     known = {**request.facts, **model_facts(candidate)}
     outcomes, decided = decide(knowledge.rules, knowledge.rules.per("candidate"), known, every)
@@ -65,7 +65,7 @@ def plan(knowledge: Knowledge, facts: Facts, candidate: ModelEntry, edits: Edits
     return Design(candidate, decided, together, make_recipe(candidate, decided, together), edits)
 
 
-def _forced(knowledge: Knowledge, candidate: ModelEntry) -> Edits:
+def forced(knowledge: Knowledge, candidate: ModelEntry) -> Edits:
     """A model without published weights can only be trained from scratch, whatever was decided for the others."""
     if candidate.pretrained:
         return NO_EDITS

@@ -16,11 +16,12 @@ from advisor.engine.loading import Knowledge
 from advisor.engine.region import Span
 from advisor.engine.rules import RuleSet, Slot
 from advisor.engine.vocabulary import FactSpec
-from advisor.planning.plan import Design
+from advisor.planning.plan import Design, forced
 from advisor.report import Sensitivity
 
 VARIED = (Origin.STATED, Origin.ASSUMED)
 STEP = 1e-6  # just past a threshold, relative to it
+ROUNDED = 6  # digits after the point: 10 samples for each of 556 classes are 5,560 samples, not 5,561 by an error of the last bit
 MOST_TRIED = 8  # values on each side of a fact; farther thresholds are not near
 
 Derive = Callable[[Facts], Facts]
@@ -72,7 +73,8 @@ def sensitivity(knowledge: Knowledge, design: Design, derive: Derive) -> list[Se
 def _first_change(knowledge: Knowledge, design: Design, name: str, side: Iterable[Value], derive: Derive) -> list[Flip]:
     for threshold in side:
         after = outcomes_at(knowledge, design, name, threshold, derive)
-        changed = [slot for slot, outcome in after.items() if _values(outcome) != _values(design.outcomes[slot])]
+        moved = [slot for slot, outcome in after.items() if outcome is not design.outcomes[slot]]
+        changed = [slot for slot in moved if _values(after[slot]) != _values(design.outcomes[slot])]
         if changed:
             mark = _mark(knowledge.vocabulary[name], threshold)
             return [Flip(name, design.facts[name].value, mark, slot, design.outcomes[slot], after[slot]) for slot in changed]
@@ -84,7 +86,7 @@ def outcomes_at(knowledge: Knowledge, design: Design, name: str, value: Value, d
     facts = derive({**design.facts, name: Fact(value, Origin.STATED)})
     changed = {fact for fact, known in facts.items() if known is not design.facts.get(fact)}
     slots = [slot for slot in knowledge.rules.slots if slot.name in design.outcomes and _is_recipe(slot)]
-    return redecide(knowledge.rules, slots, facts, design.outcomes, changed, design.edits)
+    return redecide(knowledge.rules, slots, facts, design.outcomes, changed, {**forced(knowledge, design.candidate), **design.edits})
 
 
 # --- where to look ---------------------------------------------------------------------------------------------------
@@ -115,7 +117,7 @@ def _past(spec: FactSpec, mark: float, direction: int) -> float:
 
 
 def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) -> set[float]:
-    """The fact's thresholds, and those of facts derived from it, carried back in proportion."""
+    """The fact's thresholds, and those of facts derived from it, carried back in proportion, or in inverse proportion."""
     found = _ends(rules, spec.name, facts)
     current = facts[spec.name].value
     if not isinstance(current, int | float) or not current:
@@ -130,9 +132,9 @@ def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) ->
             and isinstance(before.value, int | float)
             and before.value
         ):
-            scale = current / float(before.value) if float(fact.value) > float(before.value) else 0.0
-            found |= {end * scale for end in _ends(rules, name, facts) if scale}
-    return {math.ceil(end) if spec.type == "integer" else end for end in found}
+            grows, was = float(fact.value) > float(before.value), float(before.value)
+            found |= {current * end / was if grows else current * was / end for end in _ends(rules, name, facts) if end}
+    return {math.ceil(round(end, ROUNDED)) if spec.type == "integer" else end for end in found}
 
 
 def _ends(rules: RuleSet, fact: str, facts: Facts) -> set[float]:
@@ -157,7 +159,9 @@ def _distance(flip: Flip) -> tuple[float, str, str]:
 
 def _is_recipe(slot: Slot) -> bool:
     """Guidance changes its wording at many thresholds; what matters here is what would be built and trained."""
-    return slot.hit != "collect" or slot.choice is Technique
+    if slot.hit == "collect":
+        return slot.choice is Technique
+    return (slot.path or "recipe").startswith("recipe")
 
 
 def _values(outcome: Outcome) -> list[object]:
@@ -165,12 +169,15 @@ def _values(outcome: Outcome) -> list[object]:
 
 
 def _shown(outcome: Outcome, other: Outcome) -> object:
-    """What tells one outcome from another: the names, or where they are the same, the whole values."""
-    if [decided.choice.key for decided in outcome.decided] != [decided.choice.key for decided in other.decided]:
-        values: list[object] = [decided.choice.key for decided in outcome.decided]
+    """What tells one outcome from another: the names, or where there are none or the same, the whole values."""
+    keys = [decided.key for decided in outcome.decided]
+    if keys == [decided.key for decided in other.decided] or None in keys:
+        values: list[object] = [
+            decided.choice.model_dump(mode="json", exclude_none=True, exclude_defaults=True) for decided in outcome.decided
+        ]
     else:
-        values = [decided.choice.model_dump(mode="json", exclude_none=True, exclude_defaults=True) for decided in outcome.decided]
-    return values if outcome.slot.hit == "collect" else values[0] if values else None
+        values = list(keys)
+    return values if outcome.slot.hit == "collect" else values[0] if values else "nothing"
 
 
 def _rule_id(outcome: Outcome) -> str:

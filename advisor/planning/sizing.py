@@ -25,10 +25,11 @@ SIGNIFICANT_DIGITS = 2  # a learning rate to more digits claims a precision that
 UNSTATED_OUTPUTS = 10  # for counting only, where nobody says how many classes there are; listed among the assumptions
 OUTPUTS = {  # by task, where a request states none and the task itself says
     "text_regression": 1,
+    "image_regression": 1,
     "ranking": 1,
     "speech_recognition": 32,  # letters, marks and the blank of CTC: the vocabulary of facebook/wav2vec2-large-960h
-    "visual_question_answering": 3129,  # answers given at least nine times in VQA v2: arXiv:1708.02711, section 3
 }
+OneGraphTasks = ("node_classification", "link_prediction")  # a batch is so many of its nodes, at most all
 TabularTasks = ("tabular_classification", "tabular_regression")
 
 T = TypeVar("T", bound=c.Choice)
@@ -39,7 +40,8 @@ def make_recipe(candidate: ModelEntry, facts: Facts, outcomes: Outcomes) -> Reci
     adaptation = cast("c.Adaptation", _the(outcomes, "adaptation"))
     optimizer = cast("c.Optimizer", _the(outcomes, "optimizer"))
     length = cast("c.Length", _the(outcomes, "length"))
-    batch = size_batch(cast("c.Batch", _the(outcomes, "batch")), int(number(facts, "compute.devices", 1)))
+    most = number(facts, "data.samples", math.inf) if value(facts, "task.kind") in OneGraphTasks else math.inf
+    batch = size_batch(cast("c.Batch", _the(outcomes, "batch")), int(number(facts, "compute.devices", 1)), most)
     schedule = cast("c.Schedule | None", _the(outcomes, "schedule"))
     clipping, ema = cast("c.Clipping | None", _the(outcomes, "clipping")), cast("c.Ema | None", _the(outcomes, "ema"))
     export, distributed = cast("c.Export | None", _the(outcomes, "export")), cast("c.Distributed | None", _the(outcomes, "distributed"))
@@ -79,9 +81,12 @@ def make_recipe(candidate: ModelEntry, facts: Facts, outcomes: Outcomes) -> Reci
     )
 
 
-def size_batch(choice: c.Batch, devices: int) -> RecipeBatch:
-    """Per-device batch and accumulation whose product with the devices is the effective batch, or the next above it."""
-    share = math.ceil(choice.effective / devices)
+def size_batch(choice: c.Batch, devices: int, most: float = math.inf) -> RecipeBatch:
+    """Per-device batch and accumulation whose product with the devices is the effective batch, or the next above it.
+
+    `most` is how many samples there are, where a batch takes all of them at once.
+    """
+    share = math.ceil(max(1, min(choice.effective, most)) / devices)
     per_device = min(share, choice.per_device or share)
     accumulation = math.ceil(share / per_device)
     return RecipeBatch(per_device=per_device, accumulation=accumulation, devices=devices, effective=per_device * accumulation * devices)
@@ -101,17 +106,29 @@ def size_input(candidate: ModelEntry, facts: Facts, choice: c.Input) -> RecipeIn
     """One sample: what the request states wins over what the rules suppose."""
     task = str(value(facts, "task.kind") or "")
     outputs = _count_outputs(task, facts)
+    if choice.neighbours is not None:
+        features = int(number(facts, "data.features", choice.features or 1))
+        return RecipeInput(kind="graph", features=features, nodes=choice.nodes, neighbours=choice.neighbours, outputs=outputs)
+    if task.startswith("reinforcement"):
+        actions = int(number(facts, "data.classes", choice.outputs or 1))
+        if choice.image_size is not None:
+            return RecipeInput(kind="observation", image_size=choice.image_size, channels=choice.channels, outputs=actions)
+        return RecipeInput(kind="observation", features=int(number(facts, "data.features", choice.features or 1)), outputs=actions)
     if choice.seconds is not None:
         return RecipeInput(kind="audio", seconds=choice.seconds, outputs=outputs)
     if choice.image_size is not None and choice.sequence_length is not None:
         length = min(choice.sequence_length, candidate.positions or choice.sequence_length)
         return RecipeInput(kind="image_text", image_size=choice.image_size, channels=3, sequence_length=length, outputs=outputs)
+    if choice.volume_size is not None:
+        return RecipeInput(kind="volume", image_size=choice.volume_size, channels=1, outputs=outputs)
+    if choice.image_size is not None and choice.frames is not None:
+        return RecipeInput(kind="video", image_size=choice.image_size, channels=3, sequence_length=choice.frames, outputs=outputs)
     if choice.image_size is not None:
         return RecipeInput(kind="image", image_size=choice.image_size, channels=3, outputs=outputs)
     if choice.context is not None:
         context, horizon = number(facts, "data.context", choice.context), number(facts, "data.horizon", choice.horizon or 1)
-        features = number(facts, "data.features", choice.features or 1)
-        return RecipeInput(kind="series", sequence_length=int(context), horizon=int(horizon), features=int(features), outputs=outputs)
+        features = int(number(facts, "data.features", choice.features or 1))
+        return RecipeInput(kind="series", sequence_length=int(context), horizon=int(horizon), features=features, outputs=outputs)
     if task in TabularTasks:
         return RecipeInput(kind="table", features=int(number(facts, "data.features", choice.features or 1)), outputs=outputs or 1)
     length = choice.sequence_length or candidate.positions or 1
@@ -122,7 +139,7 @@ def _count_outputs(task: str, facts: Facts) -> int | None:
     """Classes where the task has any; of a task whose outputs are no classes of the data's, their number or none."""
     if task in OUTPUTS:
         return OUTPUTS[task]
-    is_classifying = task.endswith("classification") or task == "keyword_spotting"
+    is_classifying = task.endswith(("classification", "_segmentation", "object_detection")) or task == "keyword_spotting"
     return int(number(facts, "data.classes", UNSTATED_OUTPUTS)) if is_classifying else None
 
 

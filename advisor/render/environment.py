@@ -19,10 +19,26 @@ def environment() -> SandboxedEnvironment:
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
 
-    made = SandboxedEnvironment(loader=FileSystemLoader(data_folder("templates")), undefined=StrictUndefined, autoescape=False,
-                                trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    made.filters.update(md=escape_text, cell=escape_cell, code=code_span, fence=code_block, source=link_source, clean=clean,
-                        amount=format_amount, quantity=format_quantity, basis=format_basis, rate=format_rate)
+    made = SandboxedEnvironment(
+        loader=FileSystemLoader(data_folder("templates")),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters.update(
+        md=escape_text,
+        cell=escape_cell,
+        code=code_span,
+        fence=code_block,
+        source=link_source,
+        clean=clean,
+        amount=format_amount,
+        quantity=format_quantity,
+        basis=format_basis,
+        rate=format_rate,
+    )
     return made
 
 

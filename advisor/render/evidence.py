@@ -58,8 +58,16 @@ def describe_check(check: Check, report: Report) -> CheckRow:
         ran_there = not found or (main is not None and main.basis is Basis.MEASURED)
         basis = f"{basis} {'on' if ran_there else 'for'} {check.device}".strip()
     limit = "" if check.limit is None else format_amount(check.limit, unit)
-    return CheckRow(label_of(check.name), STATUS_WORDS.get(check.status, check.status.upper()), found, limit, basis, check.method or "",
-                    check.detail or "", is_part="." in check.name)
+    return CheckRow(
+        label_of(check.name),
+        STATUS_WORDS.get(check.status, check.status.upper()),
+        found,
+        limit,
+        basis,
+        check.method or "",
+        check.detail or "",
+        is_part="." in check.name,
+    )
 
 
 def describe_figures(check: Check) -> list[tuple[str, str, str, str]]:
@@ -67,14 +75,17 @@ def describe_figures(check: Check) -> list[tuple[str, str, str, str]]:
     if [(figure.value, figure.unit) for figure in check.figures.values()] == [(check.value, check.unit)]:
         return []
     figures = sorted(check.figures.items(), key=lambda item: (item[1].unit, -item[1].value))
-    return [(label_of(name), format_quantity(_in_unit(name, figure)), format_basis(figure.basis), figure.source or "")
-            for name, figure in figures]
+    return [
+        (label_of(name), format_quantity(_in_unit(name, figure)), format_basis(figure.basis), figure.source or "")
+        for name, figure in figures
+    ]
 
 
 def describe_candidate_figures(figures: dict[str, Quantity]) -> str:
     """A candidate's figures in one line: name, value with interval, basis."""
-    return "; ".join(f"{label_of(name)} {format_quantity(_in_unit(name, figure))}, {format_basis(figure.basis)}"
-                     for name, figure in figures.items())
+    return "; ".join(
+        f"{label_of(name)} {format_quantity(_in_unit(name, figure))}, {format_basis(figure.basis)}" for name, figure in figures.items()
+    )
 
 
 def list_expectations(report: Report) -> list[Expectation]:
@@ -82,8 +93,11 @@ def list_expectations(report: Report) -> list[Expectation]:
     expected = report.expected_performance
     if expected is None:
         return []
-    fields = (("Accuracy", expected.accuracy, "accuracy"), ("Training time", expected.training_time, "trainingTime"),
-              ("Inference latency", expected.inference_latency, "inferenceLatency"))
+    fields = (
+        ("Accuracy", expected.accuracy, "accuracy"),
+        ("Training time", expected.training_time, "trainingTime"),
+        ("Inference latency", expected.inference_latency, "inferenceLatency"),
+    )
     return [_expectation(report, label, text, f"expectedPerformance.{name}") for label, text, name in fields if text]
 
 
@@ -124,8 +138,12 @@ def _main_figure(check: Check, report: Report) -> Quantity | None:
     value = check.value
     if value is None:
         return None
-    known = [(name, figure) for figures in (check.figures, chosen) for name, figure in figures.items()
-             if figure.unit == check.unit and math.isclose(figure.value, value, rel_tol=ROUNDING)]
+    known = [
+        (name, figure)
+        for figures in (check.figures, chosen)
+        for name, figure in figures.items()
+        if figure.unit == check.unit and math.isclose(figure.value, value, rel_tol=ROUNDING)
+    ]
     return next((figure for name, figure in known if name == check.name), known[0][1] if known else None)
 
 

@@ -51,7 +51,10 @@ def document_values(report: Report, request: Request) -> dict[str, Any]:
 def _what_was_said(request: Request) -> list[tuple[str, str]]:
     """The request's stated fields as (path on the wire, text)."""
     wire = request.to_wire()
-    said = [(f"{section}.{field}", value) for section in ("task", "data", "constraints", "existingSetup")
-            for field, value in wire[section].items()]
+    said = [
+        (f"{section}.{field}", value)
+        for section in ("task", "data", "constraints", "existingSetup")
+        for field, value in wire[section].items()
+    ]
     said += [("challenges", wire["challenges"])] if wire.get("challenges") else []
     return said + [(f"facts.{name}", value) for name, value in wire["facts"].items()]

@@ -108,8 +108,11 @@ def _format_choice(choice: Mapping[str, Any]) -> str:
     name, text = choice.get("name"), choice.get("text")
     if text and not name:
         return str(text)
-    settings = [f"{key.replace('_', ' ')} {format_value(item)}" for key, item in choice.items()
-                if key not in {"name", "text"} and item not in (None, "", [], {}, ())]
+    settings = [
+        f"{key.replace('_', ' ')} {format_value(item)}"
+        for key, item in choice.items()
+        if key not in {"name", "text"} and item not in (None, "", [], {}, ())
+    ]
     if name:
         return f"{name} ({', '.join(settings)})" if settings else str(name)
     return ", ".join(settings) or ABSENT

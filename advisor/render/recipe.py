@@ -19,10 +19,26 @@ _ADAPTATIONS = {
     "in_context": "in-context, nothing trained",
     "zero_shot": "zero-shot, nothing trained",
 }
-_OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "adamw_8bit": "8-bit AdamW", "paged_adamw_8bit": "paged 8-bit AdamW",
-               "rmsprop": "RMSprop", "lamb": "LAMB", "adafactor": "Adafactor", "lion": "Lion", "adagrad": "Adagrad", "radam": "RAdam"}
-_INPUT_UNITS = {"channels": "channels", "sequence_length": "tokens or steps", "horizon": "steps ahead", "features": "features",
-                "outputs": "outputs"}
+_OPTIMIZERS = {
+    "adamw": "AdamW",
+    "adam": "Adam",
+    "sgd": "SGD",
+    "adamw_8bit": "8-bit AdamW",
+    "paged_adamw_8bit": "paged 8-bit AdamW",
+    "rmsprop": "RMSprop",
+    "lamb": "LAMB",
+    "adafactor": "Adafactor",
+    "lion": "Lion",
+    "adagrad": "Adagrad",
+    "radam": "RAdam",
+}
+_INPUT_UNITS = {
+    "channels": "channels",
+    "sequence_length": "tokens or steps",
+    "horizon": "steps ahead",
+    "features": "features",
+    "outputs": "outputs",
+}
 
 
 def describe_adaptation(recipe: Recipe) -> str:
@@ -97,8 +113,10 @@ def _groups(optimizer: RecipeOptimizer) -> str:
         if decay is not None:
             yield f"weight decay {format_rate(decay)}"
 
-    return "; ".join(f"{group.name}: {', '.join(settings(group.learning_rate_scale, group.weight_decay)) or 'as the rest'}"
-                     for group in optimizer.parameter_groups)
+    return "; ".join(
+        f"{group.name}: {', '.join(settings(group.learning_rate_scale, group.weight_decay)) or 'as the rest'}"
+        for group in optimizer.parameter_groups
+    )
 
 
 def _schedule(schedule: RecipeSchedule | None) -> str:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 LINE_LIMIT = 400
 ROWS = 6
 BAR_CELLS = 24
-_HEADINGS = {Status.DESIGNED: ("DESIGNED", "green"), Status.NEEDS_INPUT: ("NEEDS INPUT", "yellow"),
-             Status.NOT_APPLICABLE: ("NOT APPLICABLE", "yellow"), Status.INFEASIBLE: ("INFEASIBLE", "red")}
+_HEADINGS = {
+    Status.DESIGNED: ("DESIGNED", "green"),
+    Status.NEEDS_INPUT: ("NEEDS INPUT", "yellow"),
+    Status.NOT_APPLICABLE: ("NOT APPLICABLE", "yellow"),
+    Status.INFEASIBLE: ("INFEASIBLE", "red"),
+}
 _STATUS_STYLES = {"PASSED": "green", "REPAIRED": "cyan", "SKIPPED": "yellow", "FAILED": "bold red"}
 
 Row = tuple[str, str]
@@ -34,12 +38,22 @@ def render_summary(report: Report, *, width: int = 80, color: bool) -> str:
 
     color = color and not os.environ.get("NO_COLOR")
     out = StringIO()
-    console = Console(file=out, width=width, force_terminal=color, color_system="standard" if color else None, no_color=not color,
-                      highlight=False, markup=False, emoji=False, legacy_windows=False)
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        no_color=not color,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
     word, style = _HEADINGS[report.status]
     console.print(Text.assemble((word, f"bold {style}"), "  ", (_line(report.headline), "bold")), overflow="fold")
-    {Status.DESIGNED: _design, Status.NEEDS_INPUT: _questions, Status.NOT_APPLICABLE: _instead,
-     Status.INFEASIBLE: _limits}[report.status](console, report)
+    {Status.DESIGNED: _design, Status.NEEDS_INPUT: _questions, Status.NOT_APPLICABLE: _instead, Status.INFEASIBLE: _limits}[report.status](
+        console, report
+    )
     _debugging(console, report)
     _notices(console, report)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
@@ -48,14 +62,20 @@ def render_summary(report: Report, *, width: int = 80, color: bool) -> str:
 def _design(console: Console, report: Report) -> None:
     if recipe := report.recipe:
         origin = f"pretrained, {recipe.model.license}" if recipe.model.pretrained else "random weights"
-        rows = [("Model", f"{recipe.model.id} ({recipe.model.library}, {recipe.model.architecture_family}; {origin})"),
-                ("Adaptation", describe_adaptation(recipe)), ("Recipe", summarize_recipe(recipe))]
+        rows = [
+            ("Model", f"{recipe.model.id} ({recipe.model.library}, {recipe.model.architecture_family}; {origin})"),
+            ("Adaptation", describe_adaptation(recipe)),
+            ("Recipe", summarize_recipe(recipe)),
+        ]
         rows += [(item.label, f"{item.text} [{item.basis}]") for item in list_expectations(report)]
         _section(console, "Design", rows)
     _checks(console, report)
     _memory(console, report)
-    runners = [("", f"{candidate.model.id} ({candidate.verdict}): {candidate.reason}")
-               for candidate in report.candidates if candidate.verdict != "chosen"]
+    runners = [
+        ("", f"{candidate.model.id} ({candidate.verdict}): {candidate.reason}")
+        for candidate in report.candidates
+        if candidate.verdict != "chosen"
+    ]
     _section(console, "Also considered", runners)
     _section(console, "To beat", [("", f"{baseline.name}: {baseline.why}") for baseline in report.baselines])
 
@@ -132,8 +152,10 @@ def _limits(console: Console, report: Report) -> None:
     binding = {change.fact: change for relaxation in report.relaxations for change in relaxation.changes}
     limits = [(fact, f"{format_value(change.limit)} {change.unit or ''}") for fact, change in binding.items()]
     _section(console, "Limits that bind", limits)
-    options = [(f"{number}.", f"{relaxation.text} [{'verified' if relaxation.verified else 'not verified'}]")
-               for number, relaxation in enumerate(report.relaxations, 1)]
+    options = [
+        (f"{number}.", f"{relaxation.text} [{'verified' if relaxation.verified else 'not verified'}]")
+        for number, relaxation in enumerate(report.relaxations, 1)
+    ]
     _section(console, "Any one of these would make it feasible", options)
     _section(console, "Considered", [("", f"{candidate.model.id}: {candidate.reason}") for candidate in report.candidates])
 

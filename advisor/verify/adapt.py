@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import torch
@@ -12,6 +13,7 @@ from advisor.recipe import LoraSettings, Recipe
 from advisor.verify.priced import quantize_linear
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_BACKBONE = re.compile(r"(^|\.)(backbone|pixel_level_module\.encoder)\.")  # of detectors and segmenters
 _ATTENTION_WORDS = ("attn", "attention")
 
 
@@ -23,9 +25,11 @@ def apply_adaptation(model: nn.Module, recipe: Recipe) -> nn.Module:
     """
     method = recipe.model.adaptation
     if method in ("full", "layer_decay", "scratch"):
-        model.requires_grad_(True)
+        # what a library freezes itself (sinusoids, a detector's first stages) stays frozen
         for part in getattr(model, "never_trained", ()):  # target networks, which follow the others
             model.get_submodule(part).requires_grad_(False)
+        if any(technique.name == "freeze_feature_encoder" for technique in recipe.regularization):
+            _freeze_feature_encoder(model)
         return model
     if method in ("in_context", "zero_shot"):
         return model.requires_grad_(False)
@@ -39,6 +43,14 @@ def apply_adaptation(model: nn.Module, recipe: Recipe) -> nn.Module:
             raise CheckError(f"adaptation {method!r} needs the recipe's `lora` settings, and they are missing")
         return _add_adapters(model, recipe.lora, _base_precision(recipe, recipe.lora))
     raise CheckError(f"adaptation {method!r} cannot be checked yet; lora, freeze or full can")
+
+
+def _freeze_feature_encoder(model: nn.Module) -> None:
+    """The convolutions over the waveform of wav2vec 2.0 and its kin. Raises CheckError for a model that has none."""
+    freeze = getattr(model, "freeze_feature_encoder", None)
+    if freeze is None:
+        raise CheckError(f"{type(model).__name__} has no feature encoder to freeze")
+    freeze()
 
 
 def set_training_mode(model: nn.Module, recipe: Recipe) -> nn.Module:
@@ -56,10 +68,14 @@ def set_training_mode(model: nn.Module, recipe: Recipe) -> nn.Module:
 def head_names(model: nn.Module) -> frozenset[str]:
     """The names of the parameters that belong to the task's own output layers.
 
-    timm says which (`get_classifier`), transformers keeps everything else under `base_model_prefix`, our plain models
+    Detectors and segmenters say what their backbone is, and all the rest is head. timm says which (`get_classifier`),
+    transformers keeps everything else under `base_model_prefix`, our plain models
     keep theirs in `head`. Raises CheckError for a model with none.
     """
     prefix = getattr(model, "base_model_prefix", None)
+    outside = frozenset(name for name, _ in model.named_parameters() if not _BACKBONE.search(name))
+    if outside and len(outside) < sum(1 for _ in model.parameters()):
+        return outside
     if prefix and hasattr(model, prefix):
         backbone = {id(parameter) for parameter in getattr(model, prefix).parameters()}
         names = frozenset(name for name, parameter in model.named_parameters() if id(parameter) not in backbone)

@@ -16,13 +16,18 @@ C, S, F, T, L, H are the recipe's channels, image size, features, time steps, to
 | tabular_*                           | torch        | inputs float [B, F] about N(0, 1), targets [B]                           |
 | tabular_*                           | tabular      | inputs float [1, L + B, F], context float [1, L]; targets [B]            |
 
+What further tasks are tried with stands in `batches_<area>.py`, in the table at the top of each.
+
 Targets and labels are int64 classes below the recipe's outputs, or floats in [0, 1) for regression. Of an in-context model,
 L rows come with labels and B are asked about; without a stated length L is B.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -32,6 +37,7 @@ from torch.nn import functional as F
 from advisor.errors import CheckError, did_you_mean
 from advisor.verify.build import transformers_config
 from advisor.verify.evidence import Job
+from advisor.verify.likelihood import student_t_nll
 
 Batch = dict[str, Tensor]
 
@@ -57,6 +63,9 @@ def make_batch(job: Job, batch_size: int, device: str | torch.device, generator:
 
 def forward(model: nn.Module, batch: Batch, job: Job) -> Any:
     """The model's output as its library gives it: a tensor, or a transformers output whose loss is set for generative tasks."""
+    exercise = _exercises().get(job.task)
+    if exercise and exercise.forward:
+        return exercise.forward(model, batch, job)
     if job.build.library == "tabular":
         return model.train()._train_forward(batch["inputs"], batch["context"])
     if job.build.library == "transformers":
@@ -68,9 +77,11 @@ def forward(model: nn.Module, batch: Batch, job: Job) -> Any:
 
 def loss_of(outputs: Any, batch: Batch, job: Job) -> Tensor:
     """The recipe's loss, a scalar; a generative or forecasting model of transformers brings its own."""
+    exercise = _exercises().get(job.task)
+    if exercise and exercise.loss:
+        return exercise.loss(outputs, batch, job)
     if _has_own_loss(job):
-        own: Tensor = outputs.loss
-        return own
+        return own_loss(outputs, batch, job)
     predictions = getattr(outputs, "logits", outputs)
     targets = batch["labels"] if "labels" in batch else batch["targets"]
     if job.build.library == "tabular":
@@ -79,6 +90,12 @@ def loss_of(outputs: Any, batch: Batch, job: Job) -> Tensor:
         predictions = predictions.squeeze(-1)
     name, smoothing = _loss_name(job)
     return _LOSSES[name](predictions, targets, smoothing)
+
+
+def own_loss(outputs: Any, batch: Batch, job: Job) -> Tensor:
+    """The loss that the library's class has worked out itself."""
+    loss: Tensor = outputs.loss
+    return loss
 
 
 def compute_loss(model: nn.Module, batch: Batch, job: Job) -> Tensor:
@@ -182,9 +199,38 @@ _MAKERS: dict[str, Callable[[Job, int, _Source], Batch]] = {
 
 
 def _maker(job: Job) -> Callable[[Job, int, _Source], Batch]:
+    if job.task in _exercises():
+        return _exercises()[job.task].make
     if job.task not in _MAKERS:
-        raise CheckError(f"there is no synthetic batch for task {job.task!r}; there is for {', '.join(_MAKERS)}")
+        known = ", ".join((*_MAKERS, *_exercises()))
+        raise CheckError(f"there is no synthetic batch for task {job.task!r}; there is for {known}")
     return _MAKERS[job.task]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """How a further task is tried: its batch; and its forward pass and its loss, where the general ones do not suit it."""
+
+    make: Callable[[Job, int, _Source], Batch]
+    forward: Callable[[nn.Module, Batch, Job], Any] | None = None
+    loss: Callable[[Any, Batch, Job], Tensor] | None = None
+
+
+_AREAS = (
+    "language",
+    "audio",
+    "multimodal",
+    "dense",
+    "graph",
+    "rl",
+    "series",
+)  # batches_<area>.py with a dict EXERCISES by task; they import this module
+
+
+@cache
+def _exercises() -> dict[str, Exercise]:
+    modules = [importlib.import_module(f"advisor.verify.batches_{area}") for area in _AREAS]
+    return {task: exercise for module in modules for task, exercise in module.EXERCISES.items()}
 
 
 def _has_own_loss(job: Job) -> bool:
@@ -229,6 +275,7 @@ _LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "mae": lambda predictions, targets, _: F.l1_loss(predictions, targets),
     "huber": lambda predictions, targets, _: F.huber_loss(predictions, targets),
     "quantile": _pinball,
+    "student_t_nll": lambda parameters, targets, _: student_t_nll(parameters, targets),
 }
 
 

@@ -12,9 +12,12 @@ from torch import nn
 
 from advisor.errors import CheckError, did_you_mean
 from advisor.verify.adapt import apply_adaptation, set_training_mode
+from advisor.verify.build_dense import BUILDERS
+from advisor.verify.build_structured import BUILDERS_STRUCTURED
 from advisor.verify.evidence import Build, Job
 from advisor.verify.optimize import make_optimizer, optimizer_deviation, parameter_groups
-from advisor.verify.plain import FACTORIES, FORECASTERS
+from advisor.verify.plain import FACTORIES, FORECASTERS, SPOTTERS
+from advisor.verify.plain_series import CLASSIFIERS, DETECTORS
 
 __all__ = [
     "apply_adaptation",
@@ -26,6 +29,23 @@ __all__ = [
     "transformers_config",
 ]
 
+# The class that gives a pretrained encoder the head of a task, so that one entry serves several tasks.
+_ENCODERS = ("AutoModel", "AutoModelForSequenceClassification", "AutoModelForAudioClassification", "AutoModelForCTC")
+_HEADS = {
+    "text_classification": "AutoModelForSequenceClassification",
+    "text_pair_classification": "AutoModelForSequenceClassification",
+    "text_regression": "AutoModelForSequenceClassification",
+    "ranking": "AutoModelForSequenceClassification",
+    "token_classification": "AutoModelForTokenClassification",
+    "question_answering": "AutoModelForQuestionAnswering",
+    "text_embedding": "AutoModel",
+    "speech_recognition": "AutoModelForCTC",
+    "audio_classification": "AutoModelForAudioClassification",
+    "keyword_spotting": "AutoModelForAudioClassification",
+}
+
+_FRAMES_A_SECOND = 100  # of a spectrogram: a window every 10 ms, as in Kaldi's filter banks
+
 _REGRESSION_TASKS = ("tabular_regression", "image_regression", "text_regression")
 
 
@@ -35,13 +55,14 @@ def build_model(job: Job, device: str) -> nn.Module:
     `device` is `meta` (shapes only, nothing allocated), `cpu` or `cuda`. The task's outputs and the sample's size come
     from the recipe. Raises CheckError, naming what is wrong, where the library does not know the model or its settings.
     """
-    make = {"timm": _build_timm, "transformers": _build_transformers, "torch": _build_plain, "tabular": _build_tabicl}[job.build.library]
+    make = {"timm": _build_timm, "transformers": _build_transformers, "torch": _build_plain, "tabular": _build_tabicl,
+            **BUILDERS, **BUILDERS_STRUCTURED}[job.build.library]  # fmt: skip
     try:
         with torch.device(device):
             model = make(job)
     except NotImplementedError:  # a constructor that reads its own weights, which meta tensors do not have
         model = make(job).to(device)
-    return model.eval()
+    return model.to(device).eval()  # some parameters are made with `torch.Tensor(…)`, which heeds no default device
 
 
 def _build_timm(job: Job) -> nn.Module:
@@ -67,13 +88,22 @@ def _build_timm(job: Job) -> nn.Module:
 def _build_transformers(job: Job) -> nn.Module:
     import transformers
 
-    factory = getattr(transformers, job.build.factory, None)
-    if factory is None or not hasattr(factory, "from_config" if job.build.factory.startswith("Auto") else "_from_config"):
+    name = model_class(job)
+    factory = getattr(transformers, name, None)
+    if factory is None or not hasattr(factory, "from_config" if name.startswith("Auto") else "_from_config"):
         known = [name for name in dir(transformers) if "For" in name or name.endswith("Model")]
-        raise CheckError(f"transformers has no model class {job.build.factory!r}{did_you_mean(job.build.factory, known)}")
+        raise CheckError(f"transformers has no model class {name!r}{did_you_mean(name, known)}")
     transformers.logging.set_verbosity_error()  # what it says of defaults is no news of ours
     config = transformers_config(job)
-    return factory.from_config(config) if job.build.factory.startswith("Auto") else factory(config)
+    model: nn.Module = factory.from_config(config) if name.startswith("Auto") else factory(config)
+    if job.task == "text_embedding" and getattr(model, "pooler", None) is not None:
+        model.pooler = None  # embeddings are means over tokens: the pooler would never get a gradient
+    return model
+
+
+def model_class(job: Job) -> str:
+    """The class of transformers to build: that of the task where the entry is an encoder, else the entry's own."""
+    return _HEADS.get(job.task, job.build.factory) if job.build.factory in _ENCODERS else job.build.factory
 
 
 def transformers_config(job: Job) -> Any:
@@ -85,21 +115,31 @@ def transformers_config(job: Job) -> Any:
     if kind not in CONFIG_MAPPING:
         raise CheckError(f"transformers has no model type {kind!r}{did_you_mean(kind, CONFIG_MAPPING.keys())}")
     sample = job.recipe.input
-    if sample.outputs is not None and any(word in job.build.factory for word in ("Classification", "Segmentation", "CTC")):
+    heads = ("Classification", "Segmentation", "ObjectDetection")
+    if sample.outputs is not None and any(word in model_class(job) for word in heads):
         settings["num_labels"] = sample.outputs
         settings.setdefault("pad_token_id", 0)  # decoders that classify look for the last token before the padding
+    if sample.outputs is not None and model_class(job) == "AutoModelForCTC":
+        settings["vocab_size"] = sample.outputs
+    if sample.seconds is not None and kind == "audio-spectrogram-transformer":
+        settings["max_length"] = int(sample.seconds * _FRAMES_A_SECOND)
     given = {
         "image_size": sample.image_size,
+        "num_frames": sample.sequence_length,
         "context_length": sample.sequence_length,
         "prediction_length": sample.horizon,
         "num_input_channels": sample.features,
     }
     places = vars(CONFIG_MAPPING[kind]())
-    wanted = ("image_size",) if sample.kind == "image" else tuple(given)[1:] if sample.kind == "series" else ()
-    settings |= {name: given[name] for name in wanted if name in places and given[name] is not None}
+    wanted = {"image": ("image_size",), "video": ("image_size", "num_frames"), "series": tuple(given)[2:]}.get(sample.kind, ())
+    if sample.kind == "image_text" and isinstance(settings.get("vision_config"), dict) and sample.image_size is not None:
+        settings["vision_config"] = {**settings["vision_config"], "image_size": sample.image_size}
+    settings |= {
+        name: given[name] for name in wanted if name in places and not isinstance(places[name], list | tuple) and given[name] is not None
+    }
     try:
         config = AutoConfig.for_model(kind, **settings)
-        if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+        if config.is_encoder_decoder and hasattr(config, "pad_token_id") and getattr(config, "decoder_start_token_id", None) is None:
             config.decoder_start_token_id = config.pad_token_id or 0  # the hub's files say it, the classes do not
         return config
     except Exception as error:  # each configuration class checks its fields in its own way
@@ -113,6 +153,12 @@ def _build_plain(job: Job) -> nn.Module:
     sample = job.recipe.input
     if name in FORECASTERS:
         shape = {"context": _required(job, "sequence_length"), "horizon": _required(job, "horizon"), "features": sample.features or 1}
+    elif name in CLASSIFIERS:
+        shape = {"features": sample.features or 1, "outputs": _required(job, "outputs")}
+    elif name in DETECTORS:
+        shape = {"context": _required(job, "sequence_length"), "features": sample.features or 1}
+    elif name in SPOTTERS:
+        shape = {"outputs": _required(job, "outputs")}
     else:
         shape = {"features": _required(job, "features"), "outputs": sample.outputs or 1}
     try:

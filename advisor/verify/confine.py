@@ -21,7 +21,18 @@ OOM_SCORE_FIRST_TO_GO = "1000"  # proc(5), oom_score_adj: from -1000 to 1000
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_EXTRAS = {"peft": "peft", "tabicl": "tabular"}
+_EXTRAS = {
+    "peft": "peft",
+    "tabicl": "tabular",
+    "diffusers": "diffusion",
+    "segmentation_models_pytorch": "segmentation",
+    "dynamic_network_architectures": "segmentation",
+    "torch_geometric": "graph",
+    "stable_baselines3": "rl",
+    "sb3_contrib": "rl",
+    "gymnasium": "rl",
+    "rtdl_revisiting_models": "tabular",
+}
 
 
 def confine(folder: Path, launcher: int) -> None:

@@ -157,5 +157,3 @@ def _attention_bias(mask: Tensor, query: Tensor, key: Tensor) -> Tensor:
     if padding and columns > 1:
         mask = F.pad(mask, (0, padding))[..., :columns]
     return mask.expand(query.shape[0], query.shape[1], query.shape[2], key.shape[2])
-
-

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from advisor.recipe import Recipe
+from advisor.estimating.question import Question
+from advisor.recipe import Library, Recipe
 from advisor.wire import Quantity, Wire
 
 
@@ -17,7 +18,7 @@ class Build(Wire):
     or its configuration takes. `head` is how it is given the task's outputs.
     """
 
-    library: Literal["timm", "transformers", "torch", "tabular"]
+    library: Library
     factory: str
     config: dict[str, Any] = Field(default_factory=dict)
 
@@ -34,7 +35,7 @@ class Target(Wire):
 class Job(Wire):
     """One check of one design."""
 
-    check: Literal["static", "smoke"]
+    check: Literal["static", "smoke", "estimate"]
     task: str = Field(description="task.kind")
     build: Build
     recipe: Recipe
@@ -43,6 +44,7 @@ class Job(Wire):
     time_limit_s: float = 60.0
     memory_limit_gib: float | None = None
     cross_check: bool = Field(False, description="also count FLOPs with fvcore on real tensors")
+    question: Question | None = Field(None, description="what an estimate is asked; the other checks have none")
 
 
 class Memory(Wire):

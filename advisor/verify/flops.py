@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from advisor.verify.batches import Batch, forward, make_batch
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Job
 from advisor.verify.shapes import MetaOperators
+from advisor.verify.workload import Workload
 
 MOST_PARAMETERS = 200_000_000
 MOST_MULTIPLY_ADDS = 20_000_000_000
@@ -37,12 +40,33 @@ def count_flops(model: nn.Module, batch: Batch, job: Job) -> tuple[int, list[str
     fall apart into matrix products on `meta` (on real tensors it sees none of them). Elementwise operators count as
     nothing, as everywhere in the field. Gradients stay enabled: without them some models take paths that are not counted.
     """
+    with _counting(model) as (counter, heavy):
+        forward(model, batch, job)
+    return counter.get_total_flops(), sorted(heavy.uncounted)
+
+
+def count_passes(model: nn.Module, workload: Workload) -> tuple[int, int, list[str]]:
+    """FLOPs of one sample's forward and backward pass on `meta`, by `count_flops`'s convention, and the operators left out.
+
+    What is frozen costs no product for its own gradient. Nothing is counted that activation checkpointing computes again.
+    """
+    batch = workload.batch(1)
+    with _counting(model) as (counter, heavy):
+        loss = workload.loss(workload.forward(model, batch), batch)
+        forwards = counter.get_total_flops()
+        if loss.requires_grad:
+            loss.backward()
+    model.zero_grad()
+    return forwards, counter.get_total_flops() - forwards, sorted(heavy.uncounted)
+
+
+@contextmanager
+def _counting(model: nn.Module) -> Iterator[tuple[FlopCounterMode, _HeavyOperators]]:
     model.eval()
     heavy = _HeavyOperators()
     counter = FlopCounterMode(display=False)
     with MetaOperators(), heavy, counter, torch.enable_grad():
-        forward(model, batch, job)
-    return counter.get_total_flops(), sorted(heavy.uncounted)
+        yield counter, heavy
 
 
 class _HeavyOperators(TorchDispatchMode):

@@ -128,8 +128,14 @@ def _ask(nvml: Any, visible: str | None) -> tuple[tuple[Gpu, ...], str | None, s
 def _describe(nvml: Any, handle: Any) -> Gpu:
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-    return Gpu(str(nvml.nvmlDeviceGetUUID(handle)), str(nvml.nvmlDeviceGetName(handle)), memory.total / GIB, memory.free / GIB,
-               f"{major}.{minor}", _users(nvml, handle))
+    return Gpu(
+        str(nvml.nvmlDeviceGetUUID(handle)),
+        str(nvml.nvmlDeviceGetName(handle)),
+        memory.total / GIB,
+        memory.free / GIB,
+        f"{major}.{minor}",
+        _users(nvml, handle),
+    )
 
 
 def _users(nvml: Any, handle: Any) -> tuple[str, ...]:

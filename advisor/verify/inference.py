@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advisor.verify.batches import forward, make_batch
 from advisor.verify.cuda_choices import CudaChoices
 from advisor.verify.evidence import Job, Memory
 from advisor.verify.memory import CONTEXT, CONTEXT_RANGE, compute_capability
 from advisor.verify.peak import live_peak
 from advisor.verify.priced import NF4_BLOCK, SCALE_BLOCK
 from advisor.verify.trace import Recorder
+from advisor.verify.workload import Workload, workload_of
 
 INT4_GROUP = 128
 """Weights that share an fp16 scale in int4: the usual group of GPTQ (arXiv:2210.17323) and AWQ (arXiv:2306.00978)."""
@@ -63,8 +63,8 @@ def deployed_format(job: Job) -> str:
     return "fp32"
 
 
-def predict_inference_memory(job: Job, model: nn.Module) -> Memory:
-    """Peak memory of one sample's forward pass on the target, weights in the format they are deployed in.
+def predict_inference_memory(job: Job, model: nn.Module, workload: Workload | None = None, batch_size: int = 1) -> Memory:
+    """Peak memory of `batch_size` samples' forward pass on the target, weights in the format they are deployed in.
 
     A decoder's sample is a prompt of the recipe's length, whose keys and values stay cached. Activations are in 16 bits
     where the weights are stored in 16 or 4 bits, in fp32 otherwise; `model`, the job's own on `meta`, is cast so.
@@ -73,18 +73,19 @@ def predict_inference_memory(job: Job, model: nn.Module) -> Memory:
     dtype = torch.float16 if format_ in ("fp16", "int4", "nf4") else torch.float32
     weights = file_bytes(model)[format_]
     model.to(dtype)
-    batch = {name: value.to(dtype) if value.is_floating_point() else value for name, value in make_batch(job, 1, "meta").items()}
+    workload = workload or workload_of(job)
+    batch = {name: value.to(dtype) if value.is_floating_point() else value for name, value in workload.batch(batch_size).items()}
     if job.task in _GENERATIVE:
         batch = {name: value for name, value in batch.items() if name != "labels"}
     recorder = Recorder(model, workspace=0)
     with CudaChoices(None, compute_capability(job.target)), recorder, torch.no_grad():
         recorder.enter("forward")
-        outputs = _answer(model, batch, job)
+        outputs = _answer(model, batch, job, workload)
     del outputs
     peak = live_peak(recorder.trace)
     kinds = {"weights": weights, "activations": peak.total - peak.categories["weights"]}
     if job.task in _GENERATIVE:
-        kinds["kv_cache"] = cache_bytes(model, job.recipe.input.sequence_length or 0, dtype)
+        kinds["kv_cache"] = batch_size * cache_bytes(model, job.recipe.input.sequence_length or 0, dtype)
     if format_ in ("int4", "nf4"):
         kinds["temporaries"] = _largest_weight(model, dtype)
     total = sum(kinds.values())
@@ -101,11 +102,11 @@ def predict_inference_memory(job: Job, model: nn.Module) -> Memory:
     )
 
 
-def _answer(model: nn.Module, batch: dict[str, Tensor], job: Job) -> Any:
+def _answer(model: nn.Module, batch: dict[str, Tensor], job: Job, workload: Workload) -> Any:
     """A forward pass as deployment does it: a decoder keeps the logits of the last token alone."""
     if job.task in _GENERATIVE and job.build.library == "transformers":
         return model(**batch, use_cache=False, logits_to_keep=1)
-    return forward(model, batch, job)
+    return workload.forward(model, batch)
 
 
 def cache_bytes(model: nn.Module, length: int, dtype: torch.dtype) -> int:

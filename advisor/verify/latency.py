@@ -41,5 +41,7 @@ def measure_latency(job: Job, device: torch.device, half: torch.dtype | None, wh
         return {}
     source = f"{len(times)} warm runs, batch 1, {where}"
     high = statistics.quantiles(times, n=20)[-1]
-    return {"median": Quantity(value=statistics.median(times), unit="ms", low=min(times), high=high, basis=Basis.MEASURED, source=source),
-            "p95": Quantity(value=high, unit="ms", basis=Basis.MEASURED, source=source)}
+    return {
+        "median": Quantity(value=statistics.median(times), unit="ms", low=min(times), high=high, basis=Basis.MEASURED, source=source),
+        "p95": Quantity(value=high, unit="ms", basis=Basis.MEASURED, source=source),
+    }

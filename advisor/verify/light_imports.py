@@ -114,10 +114,18 @@ def _install() -> None:
     sympy = importlib.util.find_spec(SYMPY)
     utils = _StandIn(DYNAMO_UTILS, is_compile_supported=_never)
     sys.modules[DYNAMO_UTILS] = utils
-    sys.modules[DYNAMO] = _StandIn(DYNAMO, **dict.fromkeys(_DECORATORS, _leave_alone), graph_break=_do_nothing, is_compiling=_never,
-                                   mark_static_address=_do_nothing, utils=utils, __path__=[str(Path(torch.origin).parent / "_dynamo")])
+    sys.modules[DYNAMO] = _StandIn(
+        DYNAMO,
+        **dict.fromkeys(_DECORATORS, _leave_alone),
+        graph_break=_do_nothing,
+        is_compiling=_never,
+        mark_static_address=_do_nothing,
+        utils=utils,
+        __path__=[str(Path(torch.origin).parent / "_dynamo")],
+    )
     if COMPILE not in sys.modules:
-        sys.modules[COMPILE] = decorators = _StandIn(COMPILE, _disable_dynamo=_leave_alone, __file__=str(Path(torch.origin).parent / "_compile.py"))
+        place = str(Path(torch.origin).parent / "_compile.py")  # the compiler asks where its own files lie
+        sys.modules[COMPILE] = decorators = _StandIn(COMPILE, _disable_dynamo=_leave_alone, __file__=place)
         importlib.import_module("torch").__dict__["_compile"] = decorators
     if SYMBOLIC not in sys.modules and SYMPY not in sys.modules:
         answers = {name: _unless_symbolic(name, answer) for name, answer in ANSWERS.items()}
@@ -144,8 +152,10 @@ def _load_real(name: str) -> ModuleType:
 
 def _unless_symbolic(name: str, answer: Callable[..., Any]) -> Callable[..., Any]:
     """`answer` for concrete sizes, and the real function for all else."""
+
     def ask(*values: Any) -> Any:
         return answer(*values) if are_concrete(values) else getattr(_load_real(SYMBOLIC), name)(*values)
+
     return ask
 
 

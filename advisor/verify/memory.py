@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from torch import nn
 
+from advisor.recipe import Recipe
 from advisor.verify.allocator import MIB, OutOfMemory, reserved_peak
+from advisor.verify.batches import Batch
 from advisor.verify.build import apply_adaptation, build_model, make_optimizer, parameter_groups, set_training_mode
 from advisor.verify.cuda_choices import CudaChoices
 from advisor.verify.evidence import Job, Memory, Target
-from advisor.verify.loop import TrainingLoop, checkpoint_activations
+from advisor.verify.formulas import Stage
+from advisor.verify.loop import TrainingLoop, ZeroGrad, checkpoint_activations
 from advisor.verify.peak import LivePeak, live_peak
 from advisor.verify.priced import EightBitAdam
-from advisor.verify.trace import Trace, trace_training
+from advisor.verify.trace import FREE, Trace, trace_training
+from advisor.verify.workload import Workload, workload_of
 
 CONTEXT = 250 * MIB
 """A CUDA context with its kernels: 0.25 GiB was measured on an RTX 3090, 0.13 on an A2000 and 0.62 on an RTX 5090."""
@@ -26,16 +33,19 @@ USABLE_SHARE = 0.968
 """What NVML shows of a card's nominal memory: 7.75 of 8 GiB on an RTX 4060, 11.76 of 12 on an RTX 3060."""
 
 HIGH_FACTOR = 1.02
-HIGH_FACTOR_CONVOLUTIONS = 1.22
-"""How far above the prediction a run may lie. Of 25 measured runs of transformers at most 1 of fixed length was beyond the
-first; of 31 of convolutional nets 3 were 15 to 21 % above, where cuDNN chose kernels with large workspaces, none more."""
+HIGH_FACTOR_CONVOLUTIONS = 1.05
+HIGH_FACTOR_DEPTHWISE = 1.22
+"""How far above the prediction a run may lie, by the kernels that cuDNN may choose. Of 17 measured runs of transformers with
+fixed lengths none was beyond the first, of 9 of nets with full or grouped convolutions none beyond the second. Of 22 of nets
+with depthwise convolutions 3 were 15 to 21 % above: there cuDNN's choice, and with it the workspace, changes with the batch."""
 _CONVOLUTIONAL = 2  # convolutions from which a model counts as convolutional: a patch embedding alone does not make one
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 _CUDA = ("gpu", "multi_gpu")
 _METHOD_LIVE = "live bytes over every allocation of training steps on meta tensors, without the process itself"
 _METHOD_CUDA = "every allocation of training steps on meta tensors, replayed through a model of CUDA's caching allocator, and a context"
-_BUCKET = 25 * MIB  # DistributedDataParallel's and FSDP's default unit of communication
+_BUCKET = 25 * MIB  # DistributedDataParallel's default unit of communication
+_GATHERED = 2  # units at a time: one in use, the next one on its way
 
 
 def predict_training_memory(job: Job) -> tuple[Memory | None, int]:
@@ -51,25 +61,38 @@ def predict_training_memory(job: Job) -> tuple[Memory | None, int]:
     set_training_mode(model, job.recipe)
     if job.recipe.activation_checkpointing:
         checkpoint_activations(model)
-    trace, logits = _trace_job(model, job)
-    peak = live_peak(trace, logits)
-    return _price(job, trace, peak), trainable
+    trace, logits = trace_model(model, workload_of(job), job.recipe, job.target)
+    return price(trace, live_peak(trace, logits), job.recipe, job.target), trainable
 
 
-def _trace_job(model: nn.Module, job: Job) -> tuple[Trace, tuple[int, int]]:
-    """The trace of two steps, and the last dimension and number of elements of the model's logits."""
-    recipe = job.recipe
-    choices = CudaChoices(_AUTOCAST[recipe.precision], compute_capability(job.target))
-    loop = TrainingLoop(model, job, choices)
+def trace_model(
+    model: nn.Module,
+    workload: Workload,
+    recipe: Recipe,
+    target: Target,
+    *,
+    shapes: Sequence[Batch] = (),
+    zero_grad: ZeroGrad = "before_forward",
+) -> tuple[Trace, tuple[int, int]]:
+    """The trace of two training steps, or as many as there are `shapes`; the last dimension and number of elements of the logits.
+
+    `model` is on `meta`, adapted and in training mode. Each of `shapes` is a step's batch; without them it is the workload's,
+    of the recipe's size. What an earlier trace left on the model is dropped first.
+    """
+    for parameter in model.parameters():
+        parameter.grad = None
+    choices = CudaChoices(_AUTOCAST[recipe.precision], compute_capability(target))
+    loop = TrainingLoop(model, recipe, workload, choices, shapes or [workload.batch(recipe.batch.per_device)], zero_grad)
 
     def optimizer() -> torch.optim.Optimizer | None:
         groups = parameter_groups(model, recipe)
         return EightBitAdam(groups) if recipe.optimizer.name.endswith("8bit") else make_optimizer(groups, recipe, foreach=True)
 
-    workspace = 0 if job.target.kind not in _CUDA else WORKSPACE_HOPPER if choices.capability >= 9 else WORKSPACE
+    workspace = 0 if target.kind not in _CUDA else WORKSPACE_HOPPER if choices.capability >= 9 else WORKSPACE
     with choices:
-        trace = trace_training(model, loop, optimizer, workspace=workspace)
+        trace = trace_training(model, loop, optimizer, workspace=workspace, steps=max(2, len(shapes)))
     logits = getattr(loop.outputs, "logits", loop.outputs)
+    trace = shard_trace(trace, model, recipe)
     return trace, (logits.shape[-1], logits.numel()) if isinstance(logits, torch.Tensor) else (0, 0)
 
 
@@ -78,21 +101,19 @@ def compute_capability(target: Target) -> float:
     return float(target.compute_capability or 8.0)
 
 
-def _price(job: Job, trace: Trace, peak: LivePeak) -> Memory:
+def price(trace: Trace, peak: LivePeak, recipe: Recipe, target: Target) -> Memory:
     """Add to the live bytes what the device takes beside them, and say how far off that may be."""
-    notes = ["gradient buckets, shards and the units gathered are priced by formula"] if job.recipe.batch.devices > 1 else []
+    notes = ["gradient buckets, shards and the units gathered are priced by formula"] if recipe.batch.devices > 1 else []
     kinds = {**peak.categories}
     low, spread = peak.total, 0
-    if job.target.kind in _CUDA:
-        slack, spread, full = _allocator_slack(job.target, trace, peak.total)
+    if target.kind in _CUDA:
+        reserved, spread, full = reserved_on(target, trace.events)
         notes += ["allocations fit the card only if cached segments are given back during training"] if full else []
-        kinds |= {"allocator_slack": slack, "context": CONTEXT}
+        kinds |= {"allocator_slack": reserved - peak.total, "context": CONTEXT}
         low, spread = low + CONTEXT_RANGE[0], spread + CONTEXT_RANGE[1] - CONTEXT
-    if job.recipe.batch.devices > 1:
-        low = int(low * _shard(kinds, job))
-    if job.recipe.optimizer.name.endswith("8bit"):
-        notes.append(f"the states of {job.recipe.optimizer.name} are priced: a byte an element, and a scale a block")
-    factor, reason = _safety(trace)
+    if recipe.optimizer.name.endswith("8bit"):
+        notes.append(f"the states of {recipe.optimizer.name} are priced: a byte an element, and a scale a block")
+    factor, reason = safety(trace)
     total = sum(kinds.values())
     return Memory(
         total=total,
@@ -100,45 +121,87 @@ def _price(job: Job, trace: Trace, peak: LivePeak) -> Memory:
         high=int(total * factor) + spread,
         categories=kinds,
         peak_at=peak.place,
-        method=f"{_METHOD_CUDA if job.target.kind in _CUDA else _METHOD_LIVE}; at most {factor} times that: {reason}",
+        method=f"{_METHOD_CUDA if target.kind in _CUDA else _METHOD_LIVE}; at most {factor} times that: {reason}",
         notes=notes,
     )
 
 
-def _safety(trace: Trace) -> tuple[float, str]:
+def safety(trace: Trace) -> tuple[float, str]:
     """The factor to the upper end of the interval, and why it is that."""
     passes = sum(name == "forward" for _, name in trace.phases)
+    if trace.depthwise >= _CONVOLUTIONAL * passes:
+        return HIGH_FACTOR_DEPTHWISE, "which kernels and workspaces cuDNN takes for depthwise convolutions cannot be foreseen"
     if trace.convolutions >= _CONVOLUTIONAL * passes:
         return HIGH_FACTOR_CONVOLUTIONS, "which convolution workspaces cuDNN takes cannot be foreseen"
     return HIGH_FACTOR, "shapes are fixed, and there are no convolutions"
 
 
-def _allocator_slack(target: Target, trace: Trace, live: int) -> tuple[int, int, bool]:
-    """Bytes reserved above the live ones; their spread over address orders; whether they fit only by giving segments back."""
-    median, least, most = reserved_peak(trace.events)
+def reserved_on(target: Target, events: Sequence[tuple[int, int]]) -> tuple[int, int, bool]:
+    """Bytes reserved at the peak; their spread over address orders; whether they fit only by giving segments back."""
+    median, least, most = reserved_peak(events)
     if target.memory_gib is not None:
         capacity = int(target.memory_gib * USABLE_SHARE * 1024 * MIB) - CONTEXT
         if median > capacity:
             try:
-                return reserved_peak(trace.events, capacity)[0] - live, 0, True
+                return reserved_peak(events, capacity)[0], 0, True
             except OutOfMemory:
                 pass
-    return median - live, most - least, False
+    return median, most - least, False
 
 
-def _shard(kinds: dict[str, int], job: Job) -> float:
-    """Change the categories to what one of several devices holds; returns the share of the bytes that is left.
+def shard_trace(trace: Trace, model: nn.Module, recipe: Recipe) -> Trace:
+    """What one of several devices allocates: its shards, and what it gathers or sums with the others.
 
-    ZeRO (arXiv:1910.02054): stage 1 shards optimizer states, 2 gradients too, 3 (as FSDP) weights too, gathering a unit at
-    a time. Plain data parallelism copies the gradients into buckets.
+    ZeRO (arXiv:1910.02054): stage 1 shards the optimizer's step and its states, 2 gradients too, 3 (as FSDP, arXiv:2304.11277)
+    weights too, of which it gathers two units at a time. Plain data parallelism copies the gradients into buckets.
     """
-    before, devices = sum(kinds.values()), job.recipe.batch.devices
-    strategy = (job.recipe.distributed or "ddp").lower()
-    stage = 3 if "fsdp" in strategy or "zero3" in strategy else 2 if "zero2" in strategy else 1 if "zero1" in strategy else 0
-    sharded = ("optimizer_state", "gradients", "weights")[:stage]
-    for name in sharded:
-        kinds[name] = -(-kinds.get(name, 0) // devices)
-    kinds["temporaries"] = kinds.get("temporaries", 0) + (0 if stage == 0 else 2 * _BUCKET)
+    devices = recipe.batch.devices
+    if devices == 1:
+        return trace
+    stage = sharding_stage(recipe)
+    shared = ("optimizer_state", "gradients", "weights")[:stage]
+    stepping = _numbers_of(trace, "optimizer") if stage else set()
+    kinds = {number for number, kind in trace.categories.items() if kind in shared} | stepping
+    if stage == 3:
+        kinds |= _casts(trace, model)
+    events = [(n, -(-size // devices) if size != FREE and n in kinds else size) for n, size in trace.events]
+    extra, kind = _exchanged(model, stage)
+    fresh = max(trace.origins, default=0) + 1
+    return replace(
+        trace,
+        events=[(fresh, extra), *events],
+        starts=[start + 1 for start in trace.starts],
+        origins={**trace.origins, fresh: "buffers of communication"},
+        categories={**trace.categories, fresh: kind},
+    )
+
+
+def sharding_stage(recipe: Recipe) -> Stage:
+    """ZeRO's stage of the recipe's strategy; 0 for plain data parallelism."""
+    strategy = (recipe.distributed or "ddp").lower()
+    return 3 if "fsdp" in strategy or "zero3" in strategy else 2 if "zero2" in strategy else 1 if "zero1" in strategy else 0
+
+
+def _numbers_of(trace: Trace, phase: str) -> set[int]:
+    """The allocations made in all phases of this name."""
+    ends = [first for first, _ in trace.phases[1:]] + [max(trace.origins, default=0) + 1]
+    return {n for (first, name), end in zip(trace.phases, ends, strict=True) if name == phase for n in range(first, end)}
+
+
+def _casts(trace: Trace, model: nn.Module) -> set[int]:
+    """Autocast's 16-bit copies of weights, which FSDP makes of the unit at hand alone: told by their operator and their size."""
+    sizes = {p.numel() * p.element_size() // 2 for p in model.parameters() if p.requires_grad and p.dtype == torch.float32}
+    made = {n: size for n, size in trace.events if size != FREE}
+    forward = _numbers_of(trace, "forward")
+    return {n for n, size in made.items() if n in forward and size in sizes and trace.origins.get(n, "").startswith("aten._to_copy")}
+
+
+def _exchanged(model: nn.Module, stage: Stage) -> tuple[int, str]:
+    """Bytes of the buffers that are exchanged with other devices, and what they count as."""
     if stage == 0:
-        kinds["gradients"] = 2 * kinds.get("gradients", 0)
-    return sum(kinds.values()) / before
+        return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad), "gradients"
+    if stage < 3:
+        return _GATHERED * _BUCKET, "workspace"
+    blocks = [blocks for blocks in model.modules() if isinstance(blocks, nn.ModuleList | nn.Sequential) and len(blocks) > 1]
+    units = [block for part in blocks for block in part]
+    return _GATHERED * max((sum(p.numel() * p.element_size() for p in unit.parameters()) for unit in units), default=_BUCKET), "workspace"

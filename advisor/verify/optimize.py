@@ -54,9 +54,7 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     return list(groups.values())
 
 
-def _memberships(
-    name: str, parameter: nn.Parameter, wanted: dict[str, ParameterGroup], heads: frozenset[str]
-) -> list[ParameterGroup]:
+def _memberships(name: str, parameter: nn.Parameter, wanted: dict[str, ParameterGroup], heads: frozenset[str]) -> list[ParameterGroup]:
     names = ["head" if name in heads else "backbone"]
     if parameter.ndim <= 1 or name.endswith(".bias"):
         names.append("norm_and_bias")

@@ -17,6 +17,7 @@ from advisor.verify.adapt import set_training_mode
 from advisor.verify.batches import Batch, compute_loss
 from advisor.verify.evidence import Job
 
+_FEW_ELEMENTS = 4096  # weighted by place before they are summed; in larger tensors changes do not cancel out
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _STEP_DECAYS = (0.5, 0.75)  # of the run, where a step schedule divides the rate by ten (arXiv:1512.03385 does so twice)
 _ONECYCLE_RISE = 0.3  # torch.optim.lr_scheduler.OneCycleLR, `pct_start`
@@ -42,10 +43,15 @@ class Subject:
 
 @dataclass
 class Trail:
-    """What a run left behind. Rates are the recipe's, by parameter. Marks are fingerprints of parameters and buffers; two are equal where no bit changed."""
+    """What a run left behind.
+
+    `rates` are the recipe's, by parameter. `before` and `after` are fingerprints of parameters and buffers; two are equal
+    where no bit changed.
+    """
 
     losses: list[float] = field(default_factory=list)
     own_steps: int = 0
+    goal: float = -math.inf
     probe_rate: float | None = None
     faults: list[str] = field(default_factory=list)
     skipped_steps: int = 0
@@ -69,11 +75,22 @@ def mark(model: nn.Module) -> dict[str, int]:
 def _fingerprint(tensor: Tensor) -> int:
     if tensor.dtype == torch.bool or tensor.is_complex():
         tensor = torch.view_as_real(tensor) if tensor.is_complex() else tensor.to(torch.uint8)
-    return int(tensor.contiguous().view(_INTEGERS[tensor.element_size()]).sum(dtype=torch.int64))
+    bits = tensor.contiguous().view(_INTEGERS[tensor.element_size()]).flatten()
+    if bits.numel() <= _FEW_ELEMENTS:  # two biases that move apart by one step each would leave a plain sum as it was
+        bits = bits.to(torch.int64) * torch.arange(1, bits.numel() + 1, device=bits.device)
+    return int(bits.sum(dtype=torch.int64))
 
 
-def overfit(subject: Subject, trail: Trail, *, own_steps: int, probe_steps: int, probe_rate: float, enough: Callable[[float], float],
-            deadline: float) -> None:
+def overfit(
+    subject: Subject,
+    trail: Trail,
+    *,
+    own_steps: int,
+    probe_steps: int,
+    probe_rate: float,
+    enough: Callable[[float], float],
+    deadline: float,
+) -> None:
     """Train at the recipe's own rates and schedule; where that does not lower the loss enough, go on at `probe_rate` or above.
 
     `enough` says which loss is low enough, given the first. The run stops at `deadline` (of time.monotonic), and at the
@@ -90,11 +107,12 @@ def overfit(subject: Subject, trail: Trail, *, own_steps: int, probe_steps: int,
             break
         trail.own_steps += 1
     highest = max(rates)
-    goal = enough(trail.losses[0]) if trail.losses else -math.inf
-    if not trail.faults and recent_loss(trail) > goal:
+    trail.goal = enough(trail.losses[0]) if trail.losses else -math.inf
+    if not trail.faults and recent_loss(trail) > trail.goal:
         trail.probe_rate = max(highest, probe_rate)
+        rates = [rate * trail.probe_rate / highest for rate in rates]
         for _ in range(probe_steps):
-            if not _step(subject, trail, [rate * trail.probe_rate / highest for rate in rates], deadline) or recent_loss(trail) <= goal:
+            if not _step(subject, trail, rates, deadline) or recent_loss(trail) <= trail.goal:
                 break
     trail.after = mark(subject.model)
 
@@ -118,11 +136,11 @@ def rate_factors(recipe: Recipe, steps: int) -> list[float]:
     warmup = min(math.ceil(fraction * steps), steps // 2)
     rising = [(step + 1) / (warmup + 1) for step in range(warmup)]
     length = steps - warmup
-    return rising + [_course(schedule.name, step / length, step + max(1, warmup)) for step in range(length)]
+    return rising + [_course(schedule.name, step / length, 1 + step / max(1, warmup)) for step in range(length)]
 
 
-def _course(name: str, progress: float, step: int) -> float:
-    """The factor after the warm-up; `progress` goes from 0 to just below 1."""
+def _course(name: str, progress: float, age: float) -> float:
+    """The factor after the warm-up; `progress` goes from 0 to just below 1, and `age` counts in warm-ups, from 1."""
     if name == "onecycle":
         at_top = progress >= _ONECYCLE_RISE
         part = (progress - _ONECYCLE_RISE) / (1 - _ONECYCLE_RISE) if at_top else 1 - progress / _ONECYCLE_RISE
@@ -132,7 +150,7 @@ def _course(name: str, progress: float, step: int) -> float:
         "linear": 1 - progress,
         "poly": (1 - progress) ** 0.9,  # the power of arXiv:1706.05587
         "step": 0.1 ** float(sum(progress >= decay for decay in _STEP_DECAYS)),
-        "inverse_sqrt": (step + 1) ** -0.5,
+        "inverse_sqrt": age**-0.5,
     }
     return courses.get(name, 1.0)
 

@@ -1,7 +1,8 @@
-"""Small models of our own for series and tables: plain PyTorch, trained from scratch.
+"""Small models of our own for series, tables and spoken words: plain PyTorch, trained from scratch.
 
 Forecasters map a window [batch, context, features] to the next values of the first feature, [batch, horizon].
-The multilayer perceptron maps rows [batch, features] to [batch, outputs]. Each keeps its output layer in `head`.
+The multilayer perceptron maps rows [batch, features] to [batch, outputs]. The keyword
+spotter maps cepstra to words. Each keeps its output layer in `head`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from advisor.verify.plain_series import CLASSIFIERS, DETECTORS, deepar_forecaster
 
 
 class _RecurrentForecaster(nn.Module):
@@ -93,9 +96,7 @@ def tcn_forecaster(
     *, context: int, horizon: int, features: int, hidden: int = 64, layers: int = 4, kernel: int = 3, dropout: float = 0.1
 ) -> nn.Module:
     del context
-    return _TemporalConvolutionForecaster(
-        horizon=horizon, features=features, hidden=hidden, layers=layers, kernel=kernel, dropout=dropout
-    )
+    return _TemporalConvolutionForecaster(horizon=horizon, features=features, hidden=hidden, layers=layers, kernel=kernel, dropout=dropout)
 
 
 def nlinear_forecaster(*, context: int, horizon: int, features: int) -> nn.Module:
@@ -107,7 +108,36 @@ def mlp(*, features: int, outputs: int, hidden: int = 256, layers: int = 3, drop
     return _Perceptron(features, outputs, hidden, layers, dropout)
 
 
+class _DepthwiseSeparable(nn.Sequential):
+    """A 3 x 3 convolution of each channel, then a 1 x 1 convolution over channels, each normalized."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels), nn.BatchNorm2d(channels), nn.ReLU(),
+            nn.Conv2d(channels, channels, 1), nn.BatchNorm2d(channels), nn.ReLU(),
+        )  # fmt: skip
+
+
+class _KeywordSpotter(nn.Module):
+    """DS-CNN of arXiv:1711.07128: frames of cepstra [batch, 1, frames, 10] to the logits of the words [batch, outputs]."""
+
+    def __init__(self, outputs: int, channels: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        stem = (nn.Conv2d(1, channels, (10, 4), stride=2, padding=(5, 1)), nn.BatchNorm2d(channels), nn.ReLU())
+        self.body = nn.Sequential(*stem, *(_DepthwiseSeparable(channels) for _ in range(layers)))
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(channels, outputs)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.head(self.dropout(self.body(frames).mean((2, 3))))
+
+
+def ds_cnn(*, outputs: int, channels: int = 64, layers: int = 4, dropout: float = 0.2) -> nn.Module:
+    return _KeywordSpotter(outputs, channels, layers, dropout)
+
+
 FORECASTERS: dict[str, Callable[..., nn.Module]] = {
-    f.__name__: f for f in (lstm_forecaster, gru_forecaster, tcn_forecaster, nlinear_forecaster)
+    f.__name__: f for f in (lstm_forecaster, gru_forecaster, tcn_forecaster, nlinear_forecaster, deepar_forecaster)
 }
-FACTORIES: dict[str, Callable[..., nn.Module]] = {**FORECASTERS, mlp.__name__: mlp}
+SPOTTERS: dict[str, Callable[..., nn.Module]] = {ds_cnn.__name__: ds_cnn}
+FACTORIES: dict[str, Callable[..., nn.Module]] = {**FORECASTERS, **CLASSIFIERS, **DETECTORS, **SPOTTERS, mlp.__name__: mlp}

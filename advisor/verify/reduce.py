@@ -21,17 +21,36 @@ BYTES_TO_BUILD = 4  # models are built in fp32
 # How small a copy may get: enough for every kind of layer to be there, and for a batch to have statistics.
 SMALLEST_BATCH = 4
 SMALLEST_IMAGE = 96
-SMALLEST_VOLUME = 64
+SMALLEST_BY_TASK = {"volume_segmentation": 64, "object_detection": 320}  # detectors choose 300 queries among the places of a stride of 16
 SMALLEST_SEQUENCE = 32
+SMALLEST_CLIP = 1.0  # seconds
 SMALLEST_DEPTH = 2
 SMALLEST_VOCABULARY = 2048
 SMALLEST_WIDTH = 256
 _IMAGE_GRID = 32  # the usual product of a backbone's strides
 
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
-_WIDTHS = ("hidden_size", "pooler_hidden_size", "embedding_size", "intermediate_size", "num_attention_heads", "num_key_value_heads",
-           "n_embd", "n_inner", "n_head", "n_heads", "dim", "hidden_dim", "d_model", "d_ff", "num_heads",
-           "encoder_attention_heads", "decoder_attention_heads", "encoder_ffn_dim", "decoder_ffn_dim")
+_WIDTHS = (
+    "hidden_size",
+    "pooler_hidden_size",
+    "embedding_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "n_embd",
+    "n_inner",
+    "n_head",
+    "n_heads",
+    "dim",
+    "hidden_dim",
+    "d_model",
+    "d_ff",
+    "num_heads",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+    "encoder_ffn_dim",
+    "decoder_ffn_dim",
+)
 _MAIN_WIDTHS = ("hidden_size", "n_embd", "dim", "d_model")
 _HEADS = tuple(name for name in _WIDTHS if "head" in name)
 _ONE_BLOCK_A_STAGE: tuple[dict[str, Any], ...] = ({"layers": (1, 1, 1, 1)}, {"depths": (1, 1, 1, 1)}, {"depth": SMALLEST_DEPTH})
@@ -117,21 +136,31 @@ def _cut_batch(job: Job, need: float) -> Cuts:
 
 
 def _cut_sample(job: Job, need: float) -> Cuts:
-    """Fewer pixels (voxels), or fewer tokens."""
+    """Fewer pixels (voxels), fewer tokens, or shorter clips."""
     sample = job.recipe.input
-    if sample.kind in ("image", "video", "volume") and sample.image_size:
+    if sample.kind in ("image", "video", "volume", "image_text") and sample.image_size:
         is_volume = sample.kind == "volume"
         wanted = int(sample.image_size / need ** (1 / (3 if is_volume else 2))) // _IMAGE_GRID * _IMAGE_GRID
-        size = max(SMALLEST_VOLUME if is_volume else SMALLEST_IMAGE, wanted)
+        size = max(_smallest(job), wanted)
         if size < sample.image_size:
             smaller = _with_recipe(job, input=sample.model_copy(update={"image_size": size}))
             if _builds(smaller):
                 yield "sample", f"images of {size} x {size} instead of {sample.image_size} x {sample.image_size} pixels", smaller
+    if sample.kind == "audio" and sample.seconds and sample.seconds > SMALLEST_CLIP:
+        clip = max(SMALLEST_CLIP, round(sample.seconds / need, 1))
+        smaller = _with_recipe(job, input=sample.model_copy(update={"seconds": clip}))
+        yield "sample", f"clips of {clip:g} instead of {sample.seconds:g} s", smaller
     if sample.kind == "text" and sample.sequence_length:
         length = max(SMALLEST_SEQUENCE, int(sample.sequence_length / need))
         if length < sample.sequence_length:
             smaller = _with_recipe(job, input=sample.model_copy(update={"sequence_length": length}))
             yield "sample", f"sequences of {length} instead of {sample.sequence_length} tokens", smaller
+
+
+def _smallest(job: Job) -> int:
+    if job.task == "video_classification" and job.build.library == "torchvision":
+        return job.recipe.input.image_size or SMALLEST_IMAGE  # these networks pool or attend over one size of map
+    return SMALLEST_BY_TASK.get(job.task, SMALLEST_IMAGE)
 
 
 def _cut_depth(job: Job, need: float) -> Cuts:
@@ -144,12 +173,19 @@ def _cut_depth(job: Job, need: float) -> Cuts:
                 yield "depth", f"{'one block a stage' if len(shallow) and 'depth' not in shallow else f'{SMALLEST_DEPTH} blocks'}", smaller
                 return
     elif job.build.library == "transformers":
+        towers = {name: tower for name, tower in job.build.config.items() if isinstance(tower, dict) and "num_hidden_layers" in tower}
+        if towers:
+            shallow_towers = {name: {**tower, "num_hidden_layers": SMALLEST_DEPTH} for name, tower in towers.items()}
+            yield "depth", f"{SMALLEST_DEPTH} layers in each tower", _with_config(job, shallow_towers)
         settings = transformers_config(job).to_dict()
         depths = {name: settings[name] for name in _DEPTHS if isinstance(settings.get(name), int) and settings[name] > SMALLEST_DEPTH}
         for divisor in (need, float("inf")):
             shallow = {name: max(SMALLEST_DEPTH, int(depth / divisor)) for name, depth in depths.items()}
-            lists = {name: value[: min(shallow.values())] for name, value in settings.items()
-                     if isinstance(value, list) and len(value) in depths.values() and name.endswith("types")}
+            lists = {
+                name: value[: min(shallow.values())]
+                for name, value in settings.items()
+                if isinstance(value, list) and len(value) in depths.values() and name.endswith("types")
+            }
             if shallow:
                 words = " and ".join(f"{shallow[name]} instead of {depths[name]}" for name in depths)
                 yield "depth", f"layers: {words}", _with_config(job, {**shallow, **lists})
@@ -161,10 +197,16 @@ def _cut_vocabulary(job: Job, need: float) -> Cuts:
     settings = transformers_config(job).to_dict()
     words = settings.get("vocab_size")
     if isinstance(words, int) and words > SMALLEST_VOCABULARY:
-        special = {name: index % SMALLEST_VOCABULARY for name, index in settings.items()
-                   if name.endswith("_token_id") and isinstance(index, int) and index >= SMALLEST_VOCABULARY}
-        yield ("vocabulary", f"a vocabulary of {SMALLEST_VOCABULARY} instead of {words} tokens",
-               _with_config(job, {"vocab_size": SMALLEST_VOCABULARY, **special}))
+        special = {
+            name: index % SMALLEST_VOCABULARY
+            for name, index in settings.items()
+            if name.endswith("_token_id") and isinstance(index, int) and index >= SMALLEST_VOCABULARY
+        }
+        yield (
+            "vocabulary",
+            f"a vocabulary of {SMALLEST_VOCABULARY} instead of {words} tokens",
+            _with_config(job, {"vocab_size": SMALLEST_VOCABULARY, **special}),
+        )
 
 
 def _cut_width(job: Job, need: float) -> Cuts:
@@ -199,5 +241,3 @@ def _with_recipe(job: Job, **changes: Any) -> Job:
 def _with_config(job: Job, changes: dict[str, Any]) -> Job:
     build = Build(library=job.build.library, factory=job.build.factory, config={**job.build.config, **changes})
     return job.model_copy(update={"build": build})
-
-

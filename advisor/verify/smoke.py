@@ -74,9 +74,18 @@ def run_smoke(job: Job) -> SmokeEvidence:
     latency = _latency(runnable, limits, device, name, start + job.time_limit_s)
     versions = {"torch": str(torch.__version__), "python": platform.python_version()}
     return SmokeEvidence(
-        device=name, reduced=reduced, deviations=[*deviations, *substitutions], checks=checks, losses=trail.losses,
-        batch=small.recipe.batch.per_device, step_seconds=statistics.median(trail.step_seconds) if trail.step_seconds else None,
-        peak_bytes=peak, latency_ms=latency, seconds=time.monotonic() - start, versions=versions)
+        device=name,
+        reduced=reduced,
+        deviations=[*deviations, *substitutions],
+        checks=checks,
+        losses=trail.losses,
+        batch=small.recipe.batch.per_device,
+        step_seconds=statistics.median(trail.step_seconds) if trail.step_seconds else None,
+        peak_bytes=peak,
+        latency_ms=latency,
+        seconds=time.monotonic() - start,
+        versions=versions,
+    )
 
 
 def choose_device(job: Job, hardware: Hardware) -> tuple[torch.device, str, float, list[str]]:
@@ -139,14 +148,30 @@ def _train(job: Job, device: torch.device, deadline: float) -> tuple[Trail, list
     if trains.status == "failed":
         return trail, [trains], said
     subject = prepare(job, model, device)
-    overfit(subject, trail, own_steps=OWN_STEPS, probe_steps=PROBE_STEPS, probe_rate=_probe_rate(job),
-            enough=partial(smoke_checks.enough_of_a_fall, job), deadline=deadline)
+    overfit(
+        subject,
+        trail,
+        own_steps=OWN_STEPS,
+        probe_steps=PROBE_STEPS,
+        probe_rate=_probe_rate(job),
+        enough=partial(smoke_checks.enough_of_a_fall, job, subject.batch),
+        deadline=deadline,
+    )
     if trail.probe_rate:
-        said.append(f"{trail.own_steps} steps at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these did not move "
-                    f"random weights far enough, so {len(trail.losses) - trail.own_steps} more at a constant {trail.probe_rate:g}")
-    checks = [trains, smoke_checks.optimizer_covers(model, subject.optimizer), smoke_checks.finite(trail), smoke_checks.stable_rate(trail), smoke_checks.overfits(job, trail),
-              smoke_checks.every_trainable_gets_gradient(model, trail), smoke_checks.every_trainable_moves(model, trail),
-              smoke_checks.no_frozen_moves(model, trail)]
+        said.append(
+            f"{trail.own_steps} steps at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these did "
+            f"not move random weights far enough, so {len(trail.losses) - trail.own_steps} more at a constant {trail.probe_rate:g}"
+        )
+    checks = [
+        trains,
+        smoke_checks.optimizer_covers(model, subject.optimizer),
+        smoke_checks.finite(trail),
+        smoke_checks.stable_rate(trail),
+        smoke_checks.overfits(trail),
+        smoke_checks.every_trainable_gets_gradient(model, trail),
+        smoke_checks.every_trainable_moves(model, trail),
+        smoke_checks.no_frozen_moves(model, trail),
+    ]
     if subject.ema is not None:
         checks.append(smoke_checks.ema_follows(model, subject.ema))
     return trail, checks, said

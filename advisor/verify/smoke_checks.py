@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from advisor.verify.batches import Batch
 from advisor.verify.evidence import Job, SmokeCheck
 from advisor.verify.overfit import Trail, recent_loss
 
 FALL = 0.2  # of the loss that can be lost: a working model loses nearly all of it on one batch, a broken one nothing
+LEAST_TO_LEARN = 0.1  # nats: where the labels of a batch are nearly all the same, guessing is as good as learning
 DIVERGED = 3.0  # times the first loss: an untrained model already guesses, and is not three times worse than that
 FEWEST_STEPS = 4  # to say that a rate is stable
 FEWEST_STEPS_TO_FAIL = 20  # to say that a loss does not fall: slow models are given fewer
@@ -57,28 +59,58 @@ def stable_rate(trail: Trail) -> SmokeCheck:
     return _verdict("stable_rate", not trail.faults and own[-1] <= _limit_of_divergence(own[0]), detail)
 
 
-def overfits(job: Job, trail: Trail) -> SmokeCheck:
-    """The model learns one batch by heart, or is well on the way: the loss loses a fifth of what it can lose."""
-    if trail.faults or not trail.losses:
-        return _verdict("overfits", False, "; ".join(trail.faults) or "no step was made")
-    start, end, enough = trail.losses[0], recent_loss(trail), enough_of_a_fall(job, trail.losses[0])
+def overfits(trail: Trail) -> SmokeCheck:
+    """The model learns one batch by heart, or is well on the way: the loss falls to the goal."""
+    if trail.faults:
+        return _verdict("overfits", False, "; ".join(trail.faults))
+    if not trail.losses:
+        return SmokeCheck(name="overfits", status="skipped", detail="not one step fitted in the time")
+    start, end = trail.losses[0], recent_loss(trail)
     rate = f" at the probe rate {trail.probe_rate:g}" if trail.probe_rate else ""
-    detail = f"loss {start:.4g} to {end:.4g} in {len(trail.losses)} steps{rate}; {enough:.4g} was asked for"
-    if end > enough and len(trail.losses) < FEWEST_STEPS_TO_FAIL:
+    detail = f"loss {start:.4g} to {end:.4g} in {len(trail.losses)} steps{rate}; {trail.goal:.4g} was asked for"
+    if end > trail.goal and len(trail.losses) < FEWEST_STEPS_TO_FAIL:
         return SmokeCheck(name="overfits", status="skipped", detail=f"{detail}, but no more steps fitted in the time")
-    return _verdict("overfits", end <= enough, detail)
+    return _verdict("overfits", end <= trail.goal, detail)
 
 
-def enough_of_a_fall(job: Job, start: float) -> float:
-    """The loss at which a run that began at `start` has shown that it learns. Label smoothing leaves a loss that stays."""
-    return start - FALL * max(abs(start - _floor(job)), 1e-12)
+def enough_of_a_fall(job: Job, batch: Batch, start: float) -> float:
+    """The loss at which a run that began at `start` has shown that it learns from what it sees.
+
+    That is a fifth below the start, and a fifth below what can be had blindly, by guessing as the labels are distributed. The
+    latter is not asked of adapters: their output layer is frozen, and a random one cannot be sure of anything. Label
+    smoothing leaves a loss that stays; it does not count.
+    """
+    floor, blind = _floor(job), None if job.recipe.model.adaptation in ("lora", "qlora") else _loss_of_guessing(job, batch)
+    before = min(start, blind) if blind is not None and blind - floor > LEAST_TO_LEARN else start
+    return before - FALL * max(abs(before - floor), 1e-12)
+
+
+def _loss_of_guessing(job: Job, batch: Batch) -> float | None:
+    """The loss of the best constant answer; None for losses where nobody knows it."""
+    labels = batch.get("labels", batch.get("targets"))
+    names = {loss.name for loss in job.recipe.loss}
+    if labels is None:
+        return None
+    if labels.is_floating_point():
+        return float(labels.var(dim=0, correction=0).mean()) if "mse" in names else None
+    if not names & set(_SMOOTHED_LOSSES):
+        return None
+    shares = labels.flatten().unique(return_counts=True)[1] / labels.numel()
+    return float(-(shares * shares.log()).sum())
 
 
 def every_trainable_gets_gradient(model: nn.Module, trail: Trail) -> SmokeCheck:
     """Each parameter that trains had a gradient that is not all zero, in some step: LoRA's A has none before B moves."""
     without = [name for name, parameter in model.named_parameters() if parameter.requires_grad and name not in trail.with_gradient]
-    return _verdict("every_trainable_gets_gradient", not without,
-                    f"no gradient reaches {_some(without)}" if without else f"{len(trail.with_gradient)} tensors")
+    if without and len(trail.losses) < FEWEST_STEPS:
+        return SmokeCheck(
+            name="every_trainable_gets_gradient", status="skipped", detail=f"only {len(trail.losses)} steps fitted in the time"
+        )
+    return _verdict(
+        "every_trainable_gets_gradient",
+        not without,
+        f"no gradient reaches {_some(without)}" if without else f"{len(trail.with_gradient)} tensors",
+    )
 
 
 def every_trainable_moves(model: nn.Module, trail: Trail) -> SmokeCheck:
@@ -87,9 +119,12 @@ def every_trainable_moves(model: nn.Module, trail: Trail) -> SmokeCheck:
     Layer-wise decay can make a rate so low that a step is lost in rounding: a norm's weight of 1 stays 1 at a rate of 5e-8.
     That is said and not held against the design.
     """
-    still = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad and name not in trail.moved}
-    slow = [name for name, parameter in still.items() if name in trail.with_gradient and _is_lost_in_rounding(parameter, trail.rates.get(name))]
+    moved = trail.moved
+    still = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad and name not in moved}
+    slow = [name for name in still if name in trail.with_gradient and _is_lost_in_rounding(still[name], trail.rates.get(name))]
     stuck = [name for name in still if name not in slow]
+    if stuck and len(trail.losses) < FEWEST_STEPS:
+        return SmokeCheck(name="every_trainable_moves", status="skipped", detail=f"only {len(trail.losses)} steps fitted in the time")
     detail = f"unchanged: {_some(stuck)}" if stuck else "all of them moved"
     if slow:
         detail += f"; at rates below the resolution of their values: {_some(slow)}"
@@ -99,7 +134,7 @@ def every_trainable_moves(model: nn.Module, trail: Trail) -> SmokeCheck:
 def no_frozen_moves(model: nn.Module, trail: Trail) -> SmokeCheck:
     """Frozen parameters are the same to the bit, and so are the statistics of frozen normalization layers."""
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad] + list(_frozen_statistics(model))
-    moved = [name for name in frozen if name in trail.moved]
+    moved = sorted(trail.moved.intersection(frozen))
     detail = f"changed though frozen: {_some(moved)}" if moved else f"{len(frozen)} frozen tensors unchanged"
     return _verdict("no_frozen_moves", not moved, detail)
 
@@ -109,16 +144,28 @@ def ema_follows(model: nn.Module, ema: AveragedModel) -> SmokeCheck:
     pairs = [pair for pair in zip(ema.module.parameters(), model.parameters(), strict=True) if pair[1].requires_grad]
     is_finite = all(bool(average.isfinite().all()) for average, _ in pairs)
     lags = any(not torch.equal(average, current) for average, current in pairs)
-    return _verdict("ema_follows", is_finite and lags, "finite, and behind the weights" if is_finite and lags else
-                    "it equals the weights: nothing is averaged" if is_finite else "the average is not finite")
+    return _verdict(
+        "ema_follows",
+        is_finite and lags,
+        "finite, and behind the weights"
+        if is_finite and lags
+        else "it equals the weights: nothing is averaged"
+        if is_finite
+        else "the average is not finite",
+    )
 
 
 def predicts(predictions: Tensor, loss: float, asked: int) -> SmokeCheck:
     """For a model that is not trained: one finite prediction for each sample, in the shape that the loss takes."""
     shape = list(predictions.shape)
     is_right = asked in shape[:2] and bool(predictions.isfinite().all()) and math.isfinite(loss)
-    return _verdict("predicts", is_right, f"outputs of shape {shape} for {asked} samples; random weights, so no claim about their quality"
-                    if is_right else f"outputs of shape {shape} for {asked} samples, loss {loss}")
+    return _verdict(
+        "predicts",
+        is_right,
+        f"outputs of shape {shape} for {asked} samples; random weights, so no claim about their quality"
+        if is_right
+        else f"outputs of shape {shape} for {asked} samples, loss {loss}",
+    )
 
 
 def _frozen_statistics(model: nn.Module) -> Iterable[str]:

@@ -39,12 +39,13 @@ def check_static(job: Job) -> StaticEvidence:
         inference_memory=predict_inference_memory(job, model),
         file_bytes=files,
         seconds=time.perf_counter() - start,
-        versions=_versions(job),
+        versions=versions(job),
     )
 
 
-def _versions(job: Job) -> dict[str, str]:
-    names = (*_PACKAGES[job.build.library], *(("peft",) if job.recipe.lora else ()))
+def versions(job: Job) -> dict[str, str]:
+    """The installed versions of what builds the job's model."""
+    names = (*_PACKAGES.get(job.build.library, ("torch", job.build.library)), *(("peft",) if job.recipe.lora else ()))
     found: dict[str, str] = {}
     for name in names:
         try:

@@ -37,7 +37,9 @@ class Trace:
     origins: dict[int, str] = field(default_factory=dict)  # allocation: the operator that made it
     widths: dict[int, int] = field(default_factory=dict)  # allocation: last dimension of its first tensor
     categories: dict[int, str] = field(default_factory=dict)  # allocation: what it is, where that is known for certain
+    starts: list[int] = field(default_factory=list)  # the event that each step begins with
     convolutions: int = 0  # calls in forward passes
+    depthwise: int = 0  # those of them with a group a channel
     sums: dict[int, int] = field(default_factory=dict)  # allocation: the one that CUDA would have added it to in place
 
     def phase_of(self, number: int) -> tuple[str, int]:
@@ -90,6 +92,7 @@ class Recorder(MetaOperators):
             self._hold_workspace()
         elif func is _CONVOLUTION and self.phase == "forward":
             self.trace.convolutions += 1
+            self.trace.depthwise += args[8] > 1 and args[8] == args[0].shape[1]
         return out
 
     def _see_all(self, outs: Any, origin: Any) -> None:
@@ -161,6 +164,7 @@ def trace_training(
         recorder.enter("setup")
         optimizer = make_optimizer()
         for _ in range(steps):
+            recorder.trace.starts.append(len(recorder.trace.events))
             step(recorder, optimizer)
             if optimizer is not None:
                 recorder.claim("optimizer_state", _state_tensors(optimizer))
@@ -193,9 +197,8 @@ def merge_sums(trace: Trace) -> None:
                 renamed[number] = renamed.get(first, first)
                 dropped |= {index, later}
                 break
-    trace.events = [
-        (renamed.get(number, number), size) for index, (number, size) in enumerate(events) if index not in dropped
-    ]
+    trace.events = [(renamed.get(number, number), size) for index, (number, size) in enumerate(events) if index not in dropped]
+    trace.starts = [start - sum(index < start for index in dropped) for start in trace.starts]
     for number, first in renamed.items():
         if number in trace.categories:
             trace.categories[first] = trace.categories[number]

@@ -10,37 +10,56 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
+from advisor.estimating.answer import Estimate
 from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence
 
-Evidence = StaticEvidence | SmokeEvidence
+if TYPE_CHECKING:
+    from advisor.cache import EvidenceCache
+
+Evidence = StaticEvidence | SmokeEvidence | Estimate
 LAUNCHER = (sys.executable, "-m", "advisor.verify.launcher")
 CLOSING_S = 2.0  # how long a launcher may take to clean up after itself; it may be in the middle of an import
 LAST_WORDS_BYTES = 2000
+MOST_REMEMBERED = 2000  # answers, of some 5 kB each; older ones are in the cache, or are found out again
 # GCC's OpenMP lets a waiting thread spin for milliseconds. Where another process holds one of two processors, that made a step
 # of ResNet-18 take 1.4 s instead of 0.1 s; after a thousand spins it sleeps, which costs nothing on a free machine.
 SPINS = "1000"
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 
+@dataclass(frozen=True)
+class CheckCounts:
+    """Where answers came from: computed now, found in the cache, or asked for once more while they were remembered."""
+
+    computed: int = 0
+    cached: int = 0
+    shared: int = 0
+
+
 class Verifier:
     """Runs checks in a sandbox. Use it as a context manager: leaving it ends every process and removes every file of its own.
 
-    Safe to use from several threads. The same job is run once for as long as the verifier lives. A sandbox that dies takes its
-    running checks with it, each of which is then `skipped`; the next check starts another.
+    Safe to use from several threads. The same job is run once for as long as its answer is remembered; evidence that `cache`
+    holds is not found out again. A sandbox that dies takes its running checks with it, each of which is then `skipped`; the next
+    check starts another.
     """
 
-    def __init__(self, jobs: int = 1, command: Sequence[str] = LAUNCHER) -> None:
-        self._jobs, self._command = jobs, tuple(command)
+    def __init__(self, jobs: int = 1, command: Sequence[str] = LAUNCHER, cache: EvidenceCache | None = None) -> None:
+        self._jobs, self._command, self._cache = jobs, tuple(command), cache
+        self.counts = CheckCounts()
         self._lock = threading.RLock()
         self._launcher: _Launcher | None = None
-        self._answers: dict[str, Future[Evidence | Refusal]] = {}
+        self._answers: OrderedDict[str, Future[Evidence | Refusal]] = OrderedDict()
         self._libraries: tuple[str, ...] = ()
 
     def __enter__(self) -> Verifier:
@@ -64,10 +83,37 @@ class Verifier:
         key = job.model_dump_json()
         with self._lock:
             known = self._answers.get(key)
-            if known is None:
-                known = self._answers[key] = self._running_launcher().submit(job)
-                known.add_done_callback(lambda future: self._forget_if_lost(key, future))
-            return known
+            if known is not None:
+                self._answers.move_to_end(key)
+                self.counts = replace(self.counts, shared=self.counts.shared + 1)
+                return known
+            kept = self._kept(job)
+            answer = self._answers[key] = kept or self._running_launcher().submit(job)
+            if len(self._answers) > MOST_REMEMBERED and next(iter(self._answers.values())).done():
+                self._answers.popitem(last=False)
+        if kept is None:
+            answer.add_done_callback(partial(self._learn, key, job))
+        return answer
+
+    def _kept(self, job: Job) -> Future[Evidence | Refusal] | None:
+        evidence = self._cache.find(job, threads_per_check(self._jobs)) if self._cache else None
+        if evidence is None:
+            self.counts = replace(self.counts, computed=self.counts.computed + 1)
+            return None
+        self.counts = replace(self.counts, cached=self.counts.cached + 1)
+        answer: Future[Evidence | Refusal] = Future()
+        answer.set_result(evidence)
+        return answer
+
+    def _learn(self, key: str, job: Job, future: Future[Evidence | Refusal]) -> None:
+        """Keep evidence. An answer that the sandbox's death gave says nothing about the job: ask again next time."""
+        answer = future.result()
+        if not isinstance(answer, Refusal):
+            if self._cache and not isinstance(answer, Estimate):
+                self._cache.store(job, threads_per_check(self._jobs), answer)
+        elif answer.reason.startswith(_LOST):
+            with self._lock:
+                self._answers.pop(key, None)
 
     def static(self, job: Job) -> StaticEvidence | Refusal:
         """Parameters, FLOPs, memory and file size of the job's design."""
@@ -97,12 +143,6 @@ class Verifier:
             self._launcher = _Launcher(self._command, self._jobs)
         return self._launcher
 
-    def _forget_if_lost(self, key: str, future: Future[Evidence | Refusal]) -> None:
-        """An answer that the sandbox's death gave says nothing about the job: ask again next time."""
-        if isinstance(answer := future.result(), Refusal) and answer.reason.startswith(_LOST):
-            with self._lock:
-                self._answers.pop(key, None)
-
 
 _LOST = "the sandbox ended before the check did"
 
@@ -122,10 +162,24 @@ class _Launcher:
         self._log = self._folder / "launcher.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, "--requests", str(requests_out), "--answers", str(answers_in), "--jobs", str(jobs),
-                 "--folder", str(self._folder)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(requests_out, answers_in), env=_environment(jobs),
-                start_new_session=True)  # Ctrl-C at a terminal reaches the parent only, which then closes
+                [
+                    *command,
+                    "--requests",
+                    str(requests_out),
+                    "--answers",
+                    str(answers_in),
+                    "--jobs",
+                    str(jobs),
+                    "--folder",
+                    str(self._folder),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(requests_out, answers_in),
+                env=_environment(jobs),
+                start_new_session=True,
+            )  # Ctrl-C at a terminal reaches the parent only, which then closes
         os.close(requests_out)
         os.close(answers_in)
         self._reader = threading.Thread(target=self._read, name="advisor-verifier", daemon=True)
@@ -147,12 +201,14 @@ class _Launcher:
         data = json.dumps(message).encode() + b"\n"
         with self._lock, contextlib.suppress(BrokenPipeError, OSError):
             while data:
-                data = data[os.write(self._requests, data):]
+                data = data[os.write(self._requests, data) :]
 
     def close(self) -> None:
         with self._lock, contextlib.suppress(OSError):
             os.close(self._requests)
             self._requests = -1
+        if not self._waiting:  # it has no children to end; it may be in the middle of an import, which nobody needs any more
+            self._process.kill()
         try:
             self._process.wait(CLOSING_S)
         except subprocess.TimeoutExpired:
@@ -170,7 +226,7 @@ class _Launcher:
                     continue
                 with self._lock:
                     job, future = self._waiting.pop(message["id"])
-                future.set_result(_parse(job, message))
+                future.set_result(parse_answer(job, message))
         self.is_dead = True
         self._lose_all()
 
@@ -190,17 +246,38 @@ class _Launcher:
         return f": {lines[-1].strip()}" if lines else ""
 
 
-def _parse(job: Job, message: dict[str, Any]) -> Evidence | Refusal:
-    kind = StaticEvidence if job.check == "static" else SmokeEvidence
+def parse_answer(job: Job, message: dict[str, Any]) -> Evidence | Refusal:
+    """An answer as the sandbox, and `write_answer`, put it: {"evidence": …} or {"refusal": …}."""
+    kinds: dict[str, type[Evidence]] = {"static": StaticEvidence, "smoke": SmokeEvidence, "estimate": Estimate}
+    kind = kinds[job.check]
     try:
         return Refusal.model_validate(message["refusal"]) if "refusal" in message else kind.model_validate(message["evidence"])
     except ValidationError:
         return Refusal(status="skipped", reason="the check's answer cannot be read")
 
 
+def write_answer(answer: Evidence | Refusal) -> dict[str, Any]:
+    """What `parse_answer` reads."""
+    return {"refusal" if isinstance(answer, Refusal) else "evidence": answer.to_wire()}
+
+
+def threads_per_check(jobs: int) -> int:
+    """An equal share of the processors."""
+    return max(1, (os.cpu_count() or 1) // jobs)
+
+
 def _environment(jobs: int) -> dict[str, str]:
     """The launcher's: no downloads, an equal share of the processors for each check, and this very package."""
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    threads = str(threads_per_check(jobs))
     path = os.pathsep.join(filter(None, (_PACKAGE_ROOT, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
-            "GOMP_SPINCOUNT": SPINS, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": "1"}
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "GOMP_SPINCOUNT": SPINS,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": "1",
+    }

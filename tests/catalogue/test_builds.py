@@ -14,15 +14,33 @@ from advisor.verify.evidence import Job, Target
 PUBLISHED = 0.01  # what a task's own head may add
 ROUNDED = 0.02  # where the source prints two digits: 340M, 33M, 1.7B
 SERIES = {"kind": "series", "sequence_length": 96, "horizon": 24, "features": 1}
+DENSE = ("object_detection", "semantic_segmentation", "instance_segmentation", "image_generation", "video_classification")
 TABLE = {"kind": "table", "features": 16}
+STRUCTURED: dict[str, dict[str, object]] = {
+    "node_classification": {"kind": "graph", "features": 1433, "neighbours": 4, "outputs": 7},
+    "graph_classification": {"kind": "graph", "features": 9, "nodes": 26, "neighbours": 2, "outputs": 2},
+    "link_prediction": {"kind": "graph", "features": 1433, "neighbours": 4},
+    "series_classification": {"kind": "series", "sequence_length": 128, "features": 1, "outputs": 5},
+    "anomaly_detection": {"kind": "series", "sequence_length": 100, "features": 1},
+}
+SEEN = {"cnn": {"image_size": 84, "channels": 4}, "mlp": {"features": 17}}
 
 
 def _input(entry: ModelEntry) -> dict[str, object]:
     """The sample for which the entry's count is published: ImageNet's classes, two labels for texts."""
     if entry.build.library == "timm":
         return {"kind": "image", "image_size": entry.image_size, "outputs": None if entry.line == "dinov2" else 1000}
+    if entry.tasks[0] in STRUCTURED:
+        return STRUCTURED[entry.tasks[0]]
+    if entry.tasks[0].startswith("reinforcement"):
+        return {"kind": "observation", "outputs": 6, **SEEN[entry.family]}
     if "forecasting" in entry.tasks:
         return SERIES
+    if "volume_segmentation" in entry.tasks:
+        return {"kind": "volume", "image_size": 128, "channels": 1, "outputs": 3}
+    if entry.tasks[0] in DENSE:
+        counted_here = entry.build.library == "segmentation_models_pytorch"
+        return {"kind": "image", "image_size": entry.image_size, "outputs": 1 if counted_here else None}
     if entry.tasks[0].startswith("tabular"):
         return TABLE | {"outputs": 10 if entry.build.library == "tabular" else 1}
     return {"kind": "text", "sequence_length": 128, "outputs": 2}

@@ -11,7 +11,9 @@ from advisor.planning.sizing import scale_learning_rate, size_batch
 
 
 @given(effective=st.integers(1, 8192), per_device=st.none() | st.integers(1, 512), devices=st.integers(1, 64))
-def test_the_effective_batch_is_the_product_of_its_parts_and_never_below_what_was_asked(effective: int, per_device: int | None, devices: int) -> None:
+def test_the_effective_batch_is_the_product_of_its_parts_and_never_below_what_was_asked(
+    effective: int, per_device: int | None, devices: int
+) -> None:
     batch = size_batch(Batch(effective=effective, per_device=per_device, text=""), devices)
     assert batch.effective == batch.per_device * batch.accumulation * batch.devices
     assert batch.effective >= effective

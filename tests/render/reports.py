@@ -41,7 +41,9 @@ _ENUMERATED = {
     "quantization",
     "verdict",
     "unit",
-    "origin", "path"}
+    "origin",
+    "path",
+}
 
 
 def designed() -> tuple[Report, Request]:

@@ -55,8 +55,8 @@ def test_label_smoothing_raises_the_loss_of_a_sure_model() -> None:
 
 
 def test_what_has_no_batch_or_loss_is_named() -> None:
-    with pytest.raises(CheckError, match="no synthetic batch for task 'reinforcement_discrete'"):
-        make_batch(mlp_job().model_copy(update={"task": "reinforcement_discrete"}), 2, "cpu")
+    with pytest.raises(CheckError, match="no synthetic batch for task 'other'"):
+        make_batch(mlp_job().model_copy(update={"task": "other"}), 2, "cpu")
     job = mlp_job(loss=[{"name": "crossentropy"}])
     with pytest.raises(CheckError, match="did you mean 'cross_entropy'"):
         compute_loss(build_model(job, "cpu"), make_batch(job, 2, "cpu"), job)

@@ -13,16 +13,29 @@ from tests.verify.jobs import TINY_BERT, bert_job, decoder_job, mlp_job, timm_jo
 
 AMPLE = Limits(1000 * GIB, 1e18)
 BASE = {"batch": {"per_device": 64, "effective": 64}}
-EIGHT_BILLION = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
-                 "intermediate_size": 14336, "vocab_size": 128256, "bos_token_id": 128000, "eos_token_id": 128001}
+EIGHT_BILLION = {
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "intermediate_size": 14336,
+    "vocab_size": 128256,
+    "bos_token_id": 128000,
+    "eos_token_id": 128001,
+}
 
 
 def eight_billion() -> Job:
     return decoder_job(
-        EIGHT_BILLION, model={"adaptation": "qlora", "pretrained": True}, precision="bf16", activation_checkpointing=True,
-        lora={"rank": 16, "alpha": 32, "base_precision": "nf4"}, input={"kind": "text", "sequence_length": 2048},
+        EIGHT_BILLION,
+        model={"adaptation": "qlora", "pretrained": True},
+        precision="bf16",
+        activation_checkpointing=True,
+        lora={"rank": 16, "alpha": 32, "base_precision": "nf4"},
+        input={"kind": "text", "sequence_length": 2048},
         optimizer={"name": "paged_adamw_8bit", "learning_rate": 2e-4, "weight_decay": 0.0},
-        batch={"per_device": 4, "accumulation": 4, "effective": 16})
+        batch={"per_device": 4, "accumulation": 4, "effective": 16},
+    )
 
 
 @pytest.mark.parametrize("job", [mlp_job(), bert_job(TINY_BERT), timm_job("resnet18", 224)], ids=["mlp", "bert", "resnet"])
@@ -54,10 +67,15 @@ def test_a_vision_model_keeps_its_stages_and_loses_blocks(name: str, fewer: floa
     assert type(build_model(small, "meta")) is type(build_model(timm_job(name, 224), "meta"))
 
 
-@pytest.mark.parametrize(("kind", "class_"), [
-    ({"model_type": "distilbert"}, "DistilBertForSequenceClassification"),
-    ({"model_type": "modernbert"}, "ModernBertForSequenceClassification"),
-    ({"model_type": "deberta-v2"}, "DebertaV2ForSequenceClassification"), ({"model_type": "gpt2"}, "GPT2ForSequenceClassification")])
+@pytest.mark.parametrize(
+    ("kind", "class_"),
+    [
+        ({"model_type": "distilbert"}, "DistilBertForSequenceClassification"),
+        ({"model_type": "modernbert"}, "ModernBertForSequenceClassification"),
+        ({"model_type": "deberta-v2"}, "DebertaV2ForSequenceClassification"),
+        ({"model_type": "gpt2"}, "GPT2ForSequenceClassification"),
+    ],
+)
 def test_a_text_model_of_any_make_is_cut_in_layers_vocabulary_and_width(kind: dict[str, str], class_: str) -> None:
     small, said = reduce_job(bert_job(kind, **BASE), Limits(1000 * GIB, 5e8))
     assert any(line.startswith("layers: 2 instead of") for line in said)

@@ -1,0 +1,149 @@
+"""Synthetic batches and losses of the text tasks beyond classification and generation.
+
+B is the batch size, L the recipe's tokens, C its outputs. All ids are int64 in [8, V), masks are ones.
+
+| task                 | batch                                                                                                |
+| -------------------- | ---------------------------------------------------------------------------------------------------- |
+| token_classification | input_ids, attention_mask [B, L]; labels int64 [B, L] below C, the class of each token               |
+| question_answering   | input_ids, attention_mask [B, L]; start_positions, end_positions int64 [B] within L                  |
+| ranking              | input_ids, attention_mask [B, L] of query with document; labels float [B], 1 where they belong       |
+| text_embedding       | input_ids, attention_mask [B, 2, L]: a text and its partner                                          |
+| preference_tuning    | input_ids, attention_mask, labels [B, 2, L]: the chosen and the rejected answer to one prompt, labels |
+|                      | -100 on the prompt; margins float [B], by how much the reference prefers the chosen one, here 0      |
+
+A text pair is served one text at a time, and an answer is written, not compared: in evaluation mode the first of the two
+passes alone. The reference of preference tuning is the policy with its adapters off; without adapters its margins are
+computed once beforehand, as trl's `precompute_ref_log_probs` does, and come with the batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from advisor.verify.batches import _FIRST_WORD, _MOTIF, Batch, Exercise, _size, _Source, own_loss
+from advisor.verify.build import transformers_config
+from advisor.verify.evidence import Job
+
+_IGNORED = -100  # the label of tokens that count for nothing, in all of transformers
+_MARKS = 3  # ids kept for what carries the signal: start of the answer, its end, a pair that belongs together
+_BETA = 0.1  # how strongly the policy is held to the reference; arXiv:2305.18290, section 6
+_SCALE = 20.0  # of the cosine similarities: sentence-transformers' MultipleNegativesRankingLoss
+
+
+def _tagged_tokens(job: Job, batch: int, source: _Source) -> Batch:
+    tokens = _tokens(job, source, batch)
+    return {**_masked(tokens), "labels": tokens % _size(job, "outputs")}
+
+
+def _marked_answers(job: Job, batch: int, source: _Source) -> Batch:
+    length = _size(job, "sequence_length")
+    starts = source.integers(1, length // 2, batch)
+    ends = starts + source.integers(0, length // 2, batch)
+    places = torch.arange(length, device=source.device)
+    tokens = _tokens(job, source, batch)
+    tokens = torch.where(places == ends.unsqueeze(-1), _FIRST_WORD + 1, tokens)
+    tokens = torch.where(places == starts.unsqueeze(-1), _FIRST_WORD, tokens)
+    return {**_masked(tokens), "start_positions": starts, "end_positions": ends}
+
+
+def _judged_pairs(job: Job, batch: int, source: _Source) -> Batch:
+    tokens = _tokens(job, source, batch)
+    labels = torch.arange(batch, device=source.device) % 2
+    tells = (torch.arange(tokens.shape[-1], device=source.device) % 2).bool() & labels.bool().unsqueeze(-1)
+    return {**_masked(torch.where(tells, _FIRST_WORD + 2, tokens)), "labels": labels.float()}
+
+
+def _partners(job: Job, batch: int, source: _Source) -> Batch:
+    """Texts that repeat a motif, and partners that share its first half."""
+    length = _size(job, "sequence_length")
+    motif = _tokens(job, source, batch, 2, length=_MOTIF)
+    shared = motif[:, :1].expand_as(motif)
+    motif = torch.where(torch.arange(_MOTIF, device=source.device) < _MOTIF // 2, shared, motif)
+    return _masked(motif.repeat(1, 1, length // _MOTIF + 1)[:, :, :length].contiguous())
+
+
+def _compared_answers(job: Job, batch: int, source: _Source) -> Batch:
+    length = _size(job, "sequence_length")
+    tokens = _tokens(job, source, batch, 2)
+    is_prompt = torch.arange(length, device=source.device) < length // 2
+    tokens = torch.where(is_prompt, tokens[:, :1].expand_as(tokens), tokens)
+    labels = torch.where(is_prompt, _IGNORED, tokens)
+    return {**_masked(tokens), "labels": labels, "margins": torch.zeros(batch, device=source.device)}
+
+
+def _embed(model: nn.Module, batch: Batch, job: Job) -> Tensor:
+    """[B, 2, W] mean-pooled and normalized vectors; [B, 1, W] where one text is served."""
+    ids, mask = _served(model, batch["input_ids"], batch["attention_mask"])
+    states = model(input_ids=ids.flatten(0, 1), attention_mask=mask.flatten(0, 1)).last_hidden_state
+    weights = mask.flatten(0, 1).unsqueeze(-1).to(states.dtype)
+    pooled = (states * weights).sum(1) / weights.sum(1)
+    return F.normalize(pooled, dim=-1).unflatten(0, ids.shape[:2])
+
+
+def _in_batch_negatives(vectors: Tensor, batch: Batch, job: Job) -> Tensor:
+    """Each text picks its partner among all partners of the batch: arXiv:1705.00652, section 4.4."""
+    similarities = _SCALE * vectors[:, 0] @ vectors[:, -1].T
+    return F.cross_entropy(similarities, torch.arange(len(vectors), device=vectors.device))
+
+
+def _compare(model: nn.Module, batch: Batch, job: Job) -> Any:
+    """The policy's log-probabilities of both answers, [B, 2], and the reference's margin, [B]; served, the model's output."""
+    if not model.training:
+        return model(input_ids=batch["input_ids"][:, 0], attention_mask=batch["attention_mask"][:, 0], use_cache=False)
+    margins = batch["margins"]
+    if hasattr(model, "disable_adapter"):
+        with torch.no_grad(), model.disable_adapter():
+            reference = _log_probabilities(model, batch)
+        margins = reference[:, 0] - reference[:, 1]
+    return _log_probabilities(model, batch), margins
+
+
+def _log_probabilities(model: nn.Module, batch: Batch) -> Tensor:
+    ids, mask, labels = (batch[name].flatten(0, 1) for name in ("input_ids", "attention_mask", "labels"))
+    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
+    each = F.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=_IGNORED, reduction="none")
+    return -each.view(len(ids), -1).sum(-1).view(-1, 2)
+
+
+def _preference(outputs: Any, batch: Batch, job: Job) -> Tensor:
+    """DPO: arXiv:2305.18290, equation 7."""
+    policy, margins = outputs
+    return -F.logsigmoid(_BETA * (policy[:, 0] - policy[:, 1] - margins)).mean()
+
+
+def _classify_tokens(outputs: Any, batch: Batch, job: Job) -> Tensor:
+    return F.cross_entropy(outputs.logits.flatten(0, 1), batch["labels"].flatten())
+
+
+def _answer(model: nn.Module, batch: Batch, job: Job) -> Any:
+    return model(**batch)
+
+
+def _judge(outputs: Any, batch: Batch, job: Job) -> Tensor:
+    return F.binary_cross_entropy_with_logits(outputs.logits.squeeze(-1), batch["labels"].to(outputs.logits.dtype))
+
+
+def _served(model: nn.Module, *pairs: Tensor) -> tuple[Tensor, ...]:
+    return pairs if model.training else tuple(pair[:, :1] for pair in pairs)
+
+
+def _tokens(job: Job, source: _Source, *shape: int, length: int | None = None) -> Tensor:
+    words = int(transformers_config(job).get_text_config().vocab_size)
+    return source.integers(_FIRST_WORD + _MARKS, words, *shape, length or _size(job, "sequence_length"))
+
+
+def _masked(tokens: Tensor) -> Batch:
+    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+
+
+EXERCISES = {
+    "token_classification": Exercise(_tagged_tokens, loss=_classify_tokens),
+    "question_answering": Exercise(_marked_answers, _answer, own_loss),
+    "ranking": Exercise(_judged_pairs, loss=_judge),
+    "text_embedding": Exercise(_partners, _embed, _in_batch_negatives),
+    "preference_tuning": Exercise(_compared_answers, _compare, _preference),
+}

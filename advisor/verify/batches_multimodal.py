@@ -1,0 +1,65 @@
+"""Synthetic batches and losses of the tasks over images with texts.
+
+B is the batch size, S the recipe's image size, L its tokens. Images are about N(0, 1), ids int64 in [8, V).
+
+| task                      | models       | batch                                                                                |
+| ------------------------- | ------------ | ------------------------------------------------------------------------------------ |
+| contrastive_pretraining   | CLIP, SigLIP | pixel_values float [B, 3, S, S], input_ids, attention_mask [B, L]: an image, its text |
+| image_captioning          | BLIP, GIT    | the same, with labels = input_ids: the caption                                       |
+| visual_question_answering | BLIP         | the same, input_ids the question, labels [B, 8] the answer                           |
+| visual_question_answering | GIT          | the same, input_ids the question with its answer, labels -100 on the question         |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advisor.verify.batches import _FIRST_WORD, Batch, Exercise, _size, _Source, own_loss
+from advisor.verify.build import transformers_config
+from advisor.verify.evidence import Job
+
+_IGNORED = -100  # the label of tokens that count for nothing, in all of transformers
+_ANSWER = 8  # tokens of an answer: most of VQA's have one to three words
+
+
+def _captioned_images(job: Job, batch: int, source: _Source) -> Batch:
+    tokens = _tokens(job, source, batch, _size(job, "sequence_length"))
+    images = source.normal(batch, 3, _size(job, "image_size"), _size(job, "image_size"))
+    return {"pixel_values": images, "input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+
+
+def _labelled_images(job: Job, batch: int, source: _Source) -> Batch:
+    made = _captioned_images(job, batch, source)
+    return {**made, "labels": made["input_ids"].clone()}
+
+
+def _asked_images(job: Job, batch: int, source: _Source) -> Batch:
+    made = _captioned_images(job, batch, source)
+    if transformers_config(job).model_type == "git":
+        is_question = torch.arange(made["input_ids"].shape[1], device=source.device) < made["input_ids"].shape[1] - _ANSWER
+        return {**made, "labels": torch.where(is_question, _IGNORED, made["input_ids"])}
+    return {**made, "labels": _tokens(job, source, batch, _ANSWER)}
+
+
+def _match(model: nn.Module, batch: Batch, job: Job) -> Any:
+    """CLIP's symmetric cross-entropy, or SigLIP's sigmoid loss, as the library's class has it."""
+    extras = {} if transformers_config(job).model_type == "siglip" else {"attention_mask": batch["attention_mask"]}
+    return model(pixel_values=batch["pixel_values"], input_ids=batch["input_ids"], return_loss=True, **extras)
+
+
+def _write(model: nn.Module, batch: Batch, job: Job) -> Any:
+    return model(**batch)
+
+
+def _tokens(job: Job, source: _Source, *shape: int) -> Tensor:
+    return source.integers(_FIRST_WORD, int(transformers_config(job).get_text_config().vocab_size), *shape)
+
+
+EXERCISES = {
+    "contrastive_pretraining": Exercise(_captioned_images, _match, own_loss),
+    "image_captioning": Exercise(_labelled_images, _write, own_loss),
+    "visual_question_answering": Exercise(_asked_images, _write, own_loss),
+}

@@ -1,0 +1,142 @@
+"""Detectors, segmenters, video and diffusion networks, built by the field's own libraries with random weights.
+
+torchvision and transformers come with the advisor; segmentation_models_pytorch and dynamic_network_architectures (nnU-Net's
+networks) with `advisor[segmentation]`, diffusers with `advisor[diffusion]`. Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from advisor.errors import CheckError, did_you_mean
+from advisor.verify.evidence import Job
+
+LATENT_STRIDE = 8
+"""Pixels to a latent's edge in the autoencoders of Stable Diffusion, DiT and FLUX: arXiv:2112.10752, section 4.1 (f = 8)."""
+BACKGROUND = 1  # torchvision's two-stage detectors count the background as class 0
+_TWO_STAGE = ("fasterrcnn", "maskrcnn")
+_FIXED_SIZE = ("ssd",)  # built for one size, to which their own transform resizes
+_NARROW = 64  # channels of the first stage in a reduced copy, a multiple of the usual 32 normalization groups
+
+
+def build_torchvision(job: Job) -> nn.Module:
+    """A model of `torchvision.models`, by the name of its builder."""
+    models = importlib.import_module("torchvision.models")
+    name, settings, size = job.build.factory, dict(job.build.config), job.recipe.input.image_size
+    detects = job.task in ("object_detection", "instance_segmentation")
+    settings |= {} if job.recipe.input.outputs is None else {"num_classes": job.recipe.input.outputs + (BACKGROUND if detects else 0)}
+    if detects and size is not None and not name.startswith(_FIXED_SIZE):
+        settings |= {"min_size": size, "max_size": size}
+    try:
+        if detects and name.startswith(_TWO_STAGE) and _on_meta() and not name.endswith("_v2"):
+            return _with_frozen_norm(models.detection, name, settings)
+        return models.get_model(name, weights=None, **({"weights_backbone": None} if _has_backbone(job) else {}), **settings)
+    except ValueError as error:
+        raise CheckError(f"torchvision has no model {name!r}{did_you_mean(name, models.list_models())}") from error
+    except TypeError as error:
+        raise CheckError(f"torchvision's {name!r} does not take its settings: {error}") from error
+
+
+def _has_backbone(job: Job) -> bool:
+    return job.task in ("object_detection", "instance_segmentation", "semantic_segmentation")
+
+
+def _on_meta() -> bool:
+    return bool(torch.get_default_device().type == "meta")
+
+
+def _with_frozen_norm(detection: Any, name: str, settings: dict[str, Any]) -> nn.Module:
+    """The network as it is trained from pretrained weights: its BatchNorm frozen, which saves the activations it would keep.
+
+    Random weights need normalization that works, so that the smoke-train has the layers in their ordinary form.
+    """
+    from torchvision.ops.misc import FrozenBatchNorm2d
+
+    classes = settings.pop("num_classes", 91)
+    if "mobilenet" in name:
+        backbone = detection.backbone_utils.mobilenet_backbone("mobilenet_v3_large", weights=None, fpn=True, norm_layer=FrozenBatchNorm2d)
+        made: nn.Module = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=classes, **settings)
+        made.backbone = backbone
+        return made
+    backbone = detection.backbone_utils.resnet_fpn_backbone(
+        backbone_name="resnet50", weights=None, norm_layer=FrozenBatchNorm2d, trainable_layers=5
+    )
+    kind = detection.MaskRCNN if name.startswith("maskrcnn") else detection.FasterRCNN
+    frozen: nn.Module = kind(backbone, classes, **settings)
+    return frozen
+
+
+def build_smp(job: Job) -> nn.Module:
+    """A network of segmentation_models_pytorch, by the name of its class; its encoder stands in the settings."""
+    package = importlib.import_module("segmentation_models_pytorch")
+    factory = getattr(package, job.build.factory, None)
+    if factory is None:
+        raise CheckError(f"segmentation_models_pytorch has no {job.build.factory!r}{did_you_mean(job.build.factory, dir(package))}")
+    made: nn.Module = factory(encoder_weights=None, classes=job.recipe.input.outputs or 1, **job.build.config)
+    return made
+
+
+def build_nnunet(job: Job) -> nn.Module:
+    """A U-Net of dynamic_network_architectures with nnU-Net's settings: instance norm, leaky ReLU, deep supervision in training."""
+    package = importlib.import_module("dynamic_network_architectures.architectures.unet")
+    factory = getattr(package, job.build.factory, None)
+    if factory is None:
+        raise CheckError(f"dynamic_network_architectures has no {job.build.factory!r}{did_you_mean(job.build.factory, dir(package))}")
+    fixed = {"conv_op": nn.Conv3d, "conv_bias": True, "norm_op": nn.InstanceNorm3d, "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+             "nonlin": nn.LeakyReLU, "nonlin_kwargs": {"inplace": True}, "deep_supervision": True}  # fmt: skip
+    channels = job.recipe.input.channels or 1
+    made: nn.Module = factory(input_channels=channels, num_classes=job.recipe.input.outputs or 2, **fixed, **job.build.config)
+    return made
+
+
+def build_diffusers(job: Job) -> nn.Module:
+    """The denoiser of a diffusion pipeline: what is trained. Autoencoder and text encoders are frozen, and are not built."""
+    package = importlib.import_module("diffusers")
+    package.logging.set_verbosity_error()
+    factory = getattr(package, job.build.factory, None)
+    if factory is None:
+        raise CheckError(f"diffusers has no {job.build.factory!r}{did_you_mean(job.build.factory, dir(package))}")
+    settings = dict(job.build.config)
+    if "sample_size" in settings and job.recipe.input.image_size:
+        settings["sample_size"] = job.recipe.input.image_size // (LATENT_STRIDE if is_latent(job) else 1)
+    try:
+        made: nn.Module = factory(**settings)
+        return made
+    except (TypeError, ValueError) as error:
+        raise CheckError(f"diffusers' {job.build.factory} does not take its settings: {error}") from error
+
+
+def is_latent(job: Job) -> bool:
+    """Whether the network denoises an autoencoder's latents, and not the pixels themselves."""
+    return bool(job.build.config.get("in_channels", 4) != 3)
+
+
+BUILDERS: dict[str, Callable[[Job], nn.Module]] = {
+    "torchvision": build_torchvision,
+    "segmentation_models_pytorch": build_smp,
+    "dynamic_network_architectures": build_nnunet,
+    "diffusers": build_diffusers,
+}
+
+
+def narrower(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Settings of smaller copies of the same architecture, with what was cut in words; none for torchvision's."""
+    config = job.build.config
+    if job.build.library == "segmentation_models_pytorch":
+        yield "the encoder resnet18", {"encoder_name": "resnet18"}
+    elif job.build.library == "dynamic_network_architectures":
+        widths = [max(8, width // 4) for width in config["features_per_stage"]]
+        yield f"widths of {widths[0]} to {widths[-1]}", {"features_per_stage": widths}
+    elif "block_out_channels" in config:
+        first = config["block_out_channels"][0]
+        widths = [_NARROW * round(width / first) for width in config["block_out_channels"]]
+        depth = {"transformer_layers_per_block": [1] * len(widths)} if "transformer_layers_per_block" in config else {}
+        heads = {"attention_head_dim": 8} if config.get("attention_head_dim") else {}
+        yield f"widths of {widths[0]} to {widths[-1]}", {"block_out_channels": widths, "layers_per_block": 1, **heads, **depth}
+    elif "num_layers" in config:
+        yield "2 layers", {name: 2 for name in ("num_layers", "num_single_layers") if name in config}

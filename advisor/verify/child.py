@@ -1,0 +1,112 @@
+"""A check's process as its launcher sees it: reading what it writes, stopping it, and making sense of how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from advisor.verify.evidence import Refusal
+
+GIB = 2**30
+READ_BYTES = 2**16
+LONGEST_ANSWER_BYTES = 2**22
+TAIL_BYTES = 2**12  # of what a check prints: the end of it says why it crashed
+
+
+@dataclass
+class Child:
+    """A check's process: what it may use, and what it has said so far."""
+
+    id: int
+    pid: int
+    folder: Path
+    deadline: float
+    memory_limit: float
+    limit_s: float
+    answer_fd: int
+    output_fd: int
+    answer: bytearray = field(default_factory=bytearray)
+    tail: bytearray = field(default_factory=bytearray)
+    has_answered: bool = False
+    status: int | None = None
+    stopped_because: str | None = None
+
+
+def read(child: Child, descriptor: int) -> bool:
+    """Take what the child has written: all of its answer up to a limit, and the end of what it prints. False at the end."""
+    try:
+        data = os.read(descriptor, READ_BYTES)
+    except BlockingIOError:
+        return False
+    if descriptor == child.output_fd:
+        child.tail = (child.tail + data)[-TAIL_BYTES:]
+    elif len(child.answer) <= LONGEST_ANSWER_BYTES:
+        child.answer += data
+        child.has_answered = not data
+    return bool(data)
+
+
+def reason_to_stop(child: Child) -> str | None:
+    if time.monotonic() > child.deadline:
+        return f"the check did not finish within {child.limit_s:g} s here"
+    if len(child.answer) > LONGEST_ANSWER_BYTES:
+        return "the check's answer had no end"
+    try:
+        used = psutil.Process(child.pid).memory_info().rss
+    except psutil.Error:
+        return None
+    if used > child.memory_limit:
+        return f"the check needed more than {child.memory_limit / GIB:.1f} GiB of memory here"
+    return None
+
+
+def has_exited(child: Child) -> bool:
+    pid, status = os.waitpid(child.pid, os.WNOHANG)
+    if pid:
+        child.status = status
+    return bool(pid)
+
+
+def kill(child: Child) -> None:
+    """End the child and all it started. Harmless where it is over already: a status once set stays."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    if child.status is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)  # it may not have made its session yet
+        child.status = os.waitpid(child.pid, 0)[1]
+
+
+def interpret(child: Child) -> dict[str, Any]:
+    """The message that a finished child's status and answer come to."""
+    status = child.status or 0
+    if child.stopped_because:
+        reason = child.stopped_because
+    elif not child.answer and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        reason = "the check was killed from outside, most likely by the system for want of memory"
+    elif not child.answer and os.WIFSIGNALED(status):
+        reason = f"the check crashed in native code ({signal.Signals(os.WTERMSIG(status)).name}){_last_words(child)}"
+    elif not child.answer:
+        reason = f"the check ended with status {os.waitstatus_to_exitcode(status)} and no answer{_last_words(child)}"
+    else:
+        try:
+            answer = json.loads(child.answer)
+            if isinstance(answer, dict) and len(answer) == 1 and set(answer) <= {"evidence", "refusal"}:
+                return answer
+        except (ValueError, RecursionError):
+            pass
+        reason = "the check's answer cannot be read"
+    return {"refusal": Refusal(status="skipped", reason=reason).to_wire()}
+
+
+def _last_words(child: Child) -> str:
+    lines = child.tail.decode(errors="replace").strip().splitlines()
+    return f": {lines[-1].strip()}" if lines else ""

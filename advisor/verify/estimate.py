@@ -1,0 +1,198 @@
+"""Everything that can be known of a model and a way to train it, for `advisor estimate`: resolved, built, counted, traced."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch import nn
+
+from advisor.errors import CheckError
+from advisor.estimating.answer import CachedContext, Estimate
+from advisor.estimating.question import Question
+from advisor.recipe import Recipe
+from advisor.verify.build import apply_adaptation, build_model, set_training_mode
+from advisor.verify.evidence import Job, Memory
+from advisor.verify.flops import count_passes
+from advisor.verify.given import given_workload
+from advisor.verify.inference import cache_bytes, file_bytes, predict_inference_memory
+from advisor.verify.largest import largest_batch
+from advisor.verify.loop import checkpoint_activations
+from advisor.verify.memory import CONTEXT, USABLE_SHARE, price, trace_model
+from advisor.verify.peak import live_peak
+from advisor.verify.selftest import failed_assumptions, predict_coarsely
+from advisor.verify.static import versions
+from advisor.verify.subject import UNSPECIFIED, Subject, resolve
+from advisor.verify.trace import Trace
+from advisor.verify.workload import Workload, workload_of
+
+GIB = 2**30
+CONTEXTS = (2048, 8192, 32768, 131072)  # tokens
+SEQUENCE, IMAGE = 512, 224  # where neither the question nor the model says
+OUTPUTS = {"text_classification": 2, "token_classification": 9, "image_classification": 1000}  # GLUE, CoNLL-2003, ImageNet
+_TEXTS = ("text_", "token_", "question_", "instruction_", "preference_", "summarization", "translation")
+_SERIES_AND_ROWS = {"sequence_length": 512, "horizon": 96, "features": 7}  # the usual setting of long-horizon forecasting: arXiv:2205.13504
+_OWN_VALUES = (NotImplementedError, torch._subclasses.fake_tensor.DataDependentOutputException)
+
+
+def check_estimate(job: Job) -> Estimate:
+    """Answer the job's question but for times, which need no model. Raises CheckError with the nearest that makes sense."""
+    start = time.perf_counter()
+    question = job.question
+    assert question is not None
+    subject = resolve(question.model, question.library, question.config)
+    job = _completed(job, subject, question)
+    model, workload = _build(job, subject, question)
+    answer = _Answer(job, subject, question, workload)
+    return answer.of(model).model_copy(update={"seconds": time.perf_counter() - start})
+
+
+class _Answer:
+    """One question's parts, each worked out from the same model and workload."""
+
+    def __init__(self, job: Job, subject: Subject, question: Question, workload: Workload) -> None:
+        self.job, self.subject, self.question, self.workload = job, subject, question, workload
+        self.room = None if job.target.memory_gib is None else int(job.target.memory_gib * USABLE_SHARE * GIB)
+        self.warnings = [f"{failure}; memory is predicted by formula, with a wider interval" for failure in failed_assumptions()]
+
+    def of(self, model: nn.Module) -> Estimate:
+        parameters, files = sum(parameter.numel() for parameter in model.parameters()), file_bytes(model)
+        plain = model
+        if self.job.recipe.lora is not None and not self.question.inference:
+            plain, model = _build(self.job, self.subject, self.question)[0], apply_adaptation(model, self.job.recipe)
+        trainable = 0 if self.question.inference else sum(p.numel() for p in model.parameters() if p.requires_grad)
+        forward, backward, uncounted = _told(self.subject, self.question, lambda: count_passes(model, self.workload))
+        training, largest = (None, None) if self.question.inference else self._training(model)
+        inference = self._inference(plain)
+        tokens = self.job.recipe.input.sequence_length if self.job.recipe.input.kind == "text" else None
+        needed = inference if self.question.inference else training
+        return Estimate(
+            model=self.subject.name,
+            library=self.subject.library,
+            task=self.job.task,
+            sample=self._sample(),
+            parameters=parameters,
+            trainable_parameters=trainable,
+            flops_forward=forward,
+            flops_backward=None if self.question.inference else backward,
+            flops_per_token=forward // tokens if tokens else None,
+            flops_uncounted=uncounted,
+            training_memory=training,
+            largest_batch=largest,
+            fits=None if self.room is None or needed is None else needed.high <= self.room,
+            inference_memory=inference,
+            contexts=self._contexts(plain, inference),
+            file_bytes=files,
+            device_memory=self.room,
+            warnings=self.warnings,
+            versions=versions(self.job),
+        )
+
+    def _training(self, model: nn.Module) -> tuple[Memory, int | None]:
+        recipe, target = self.job.recipe, self.job.target
+        set_training_mode(model, recipe)
+        if recipe.activation_checkpointing:
+            checkpoint_activations(model)
+        if self.warnings:
+            return predict_coarsely(model, self.workload, recipe, CONTEXT), None
+        logits: tuple[int, int] = (0, 0)
+
+        def trace(batch: int) -> Trace:
+            nonlocal logits
+            found, logits = trace_model(model, self.workload, recipe, target, shapes=[self.workload.batch(batch)] * 2)
+            return found
+
+        def priced(found: Trace) -> Memory:
+            return price(found, live_peak(found, logits), recipe, target)
+
+        first = _told(self.subject, self.question, lambda: trace(recipe.batch.per_device))
+        memory = priced(first)
+        if self.room is None:
+            return memory, None
+        return memory, largest_batch(trace, priced, self.room, recipe.batch.per_device, (first, memory))
+
+    def _inference(self, model: nn.Module) -> Memory:
+        for parameter in model.parameters():
+            parameter.grad = None
+        return predict_inference_memory(self.job, model.eval(), self.workload, self._served)
+
+    @property
+    def _served(self) -> int:
+        return self.question.batch if self.question.inference else 1
+
+    def _contexts(self, model: nn.Module, memory: Memory) -> list[CachedContext]:
+        """By length, up to the model's positions: beside keys and values, what the prompt's pass above takes."""
+        dtype = torch.float32 if self.question.precision == "fp32" else torch.float16
+        rest = memory.total - memory.categories.get("kv_cache", 0)
+        lengths = [length for length in CONTEXTS if length <= (self.subject.positions or CONTEXTS[-1])]
+        caches = {length: self._served * cache_bytes(model, length, dtype) for length in lengths} if "kv_cache" in memory.categories else {}
+        return [CachedContext(tokens=length, kv_cache=cache, total=rest + cache) for length, cache in caches.items()]
+
+    def _sample(self) -> str:
+        sample = self.job.recipe.input
+        if self.question.inputs:
+            return ", ".join(self.question.inputs)
+        if sample.kind == "text":
+            return f"{sample.sequence_length} tokens"
+        return f"{sample.image_size} x {sample.image_size} pixels" if sample.kind == "image" else "one sample of its task"
+
+
+def _completed(job: Job, subject: Subject, question: Question) -> Job:
+    """The job with the subject's task, build and sample; sizes that neither side states are the usual ones."""
+    is_text = subject.task.startswith(_TEXTS) or (subject.task == UNSPECIFIED and not question.inputs and subject.library == "transformers")
+    length, size = question.sequence_length, question.image_size
+    if length is not None and subject.positions is not None and length > subject.positions:
+        raise CheckError(f"a sequence of {length} tokens is longer than {subject.name}'s {subject.positions} positions; "
+                         f"use --sequence-length {subject.positions} or less")  # fmt: skip
+    if length is not None and not is_text and not question.inputs:
+        raise CheckError(f"{subject.name} takes no sequence of tokens; leave --sequence-length out")
+    if size is not None and is_text:
+        raise CheckError(f"{subject.name} takes no images; leave --image-size out")
+    outputs = OUTPUTS.get(subject.task) if subject.build.library != "transformers" or is_text else None
+    sample: dict[str, Any] = {"kind": "text" if is_text else "image", "outputs": outputs, "channels": 3}
+    if is_text:
+        sample["sequence_length"] = length or min(SEQUENCE, subject.positions or SEQUENCE)
+    elif subject.task == "forecasting" or subject.task.startswith("tabular"):
+        sample = {"kind": "series", "outputs": 2, **_SERIES_AND_ROWS}
+    else:
+        sample["image_size"] = size or subject.image_size or IMAGE
+    if subject.task.startswith("image_classification") and outputs is None:
+        sample["outputs"] = OUTPUTS["image_classification"]
+    recipe = Recipe.model_validate({**job.recipe.model_dump(), "input": sample})
+    return job.model_copy(update={"task": subject.task, "build": subject.build, "recipe": recipe})
+
+
+def _build(job: Job, subject: Subject, question: Question) -> tuple[nn.Module, Workload]:
+    if subject.factory is None:
+        model = build_model(job, "meta")
+        if question.inputs or subject.task == UNSPECIFIED:
+            return model, given_workload(question.inputs or [f"input_ids=int64:{job.recipe.input.sequence_length}"])
+        return model, workload_of(job)
+    try:
+        with torch.device("meta"):
+            made = subject.factory(**subject.build.config)
+    except Exception as error:
+        raise CheckError(f"{subject.library}:{subject.name} raises {type(error).__name__}: {' '.join(str(error).split())}") from error
+    if not isinstance(made, nn.Module):
+        raise CheckError(f"{subject.library}:{subject.name} returns a {type(made).__name__}, not a torch.nn.Module")
+    return made.to("meta").requires_grad_(True).eval(), given_workload(question.inputs)
+
+
+def _told(subject: Subject, question: Question, work: Any) -> Any:
+    """What `work` returns; where the model cannot do it with these sizes, a CheckError that says so."""
+    try:
+        return work()
+    except CheckError:
+        raise
+    except _OWN_VALUES as error:
+        reason = "decides by the values of its tensors, which cannot be foreseen without them"
+        raise CheckError(f"{subject.name} {reason}: {_brief(error)}") from error
+    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+        size = f"an image of {question.image_size} pixels" if question.image_size else f"a batch of {question.batch}"
+        way_out = f"; its own size is {subject.image_size}" if question.image_size and subject.image_size else ""
+        raise CheckError(f"{subject.name} does not take {size}{way_out}: {_brief(error)}") from error
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

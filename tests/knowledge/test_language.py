@@ -1,0 +1,106 @@
+"""What the reports on texts, speech and images with texts must say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from advisor import Report, Status, design
+from advisor.reading import read_request
+from tests.conftest import EXAMPLES
+
+TEXT = ("token_classification", "question_answering", "text_regression", "ranking", "text_embedding", "preference_tuning")
+AUDIO = ("speech_recognition", "audio_classification", "keyword_spotting")
+TASKS = (*TEXT, *AUDIO, "contrastive_pretraining", "image_captioning", "visual_question_answering")
+METRICS = {"token_classification": "entity_f1", "question_answering": "squad_f1", "ranking": "ndcg@10", "speech_recognition": "wer",
+           "image_captioning": "cider"}  # fmt: skip
+CHEAP = ("token_classification", "text_embedding", "keyword_spotting", "audio_classification")
+
+
+def report_of(task: str, verify: Any = "none") -> Report:
+    return design(EXAMPLES / f"{task}.yaml", verify)
+
+
+def asked(domain: str, task: str, size: str, compute: str = "one RTX 4090 24GB", model: str | None = None, **task_fields: str) -> Report:
+    setup = {"existingSetup": {"baseModel": model}} if model else {}
+    request = {"task": {"type": "classification", "domain": domain, "specificTask": task} | task_fields, "data": {"size": size},
+               "constraints": {"computeResources": compute}, **setup}  # fmt: skip
+    return design(request, "none")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_example_is_read_and_designed(task: str) -> None:
+    assert read_request(EXAMPLES / f"{task}.yaml")
+    report = report_of(task)
+    assert report.status is Status.DESIGNED, report.headline
+    assert report.recipe is not None and report.recipe.metric and report.recipe.loss
+    assert len(report.candidates) >= 2
+    assert {"modelDesign", "trainingStrategy", "debuggingGuidance", "engineeringPractice"} <= set(report.to_wire())
+
+
+@pytest.mark.parametrize(("task", "metric"), METRICS.items())
+def test_each_task_is_measured_as_its_field_measures_it(task: str, metric: str) -> None:
+    report = report_of(task)
+    assert report.recipe is not None and report.recipe.metric == metric
+
+
+def test_preferences_move_a_4_bit_policy_gently() -> None:
+    recipe = report_of("preference_tuning").recipe
+    assert recipe is not None and recipe.model.adaptation == "qlora" and recipe.lora is not None
+    assert recipe.loss[0].name == "dpo" and recipe.epochs == 1
+    assert recipe.optimizer.learning_rate is not None and recipe.optimizer.learning_rate <= 1e-5
+
+
+def test_full_preference_tuning_is_ten_times_gentler_than_with_adapters() -> None:
+    full = asked("NLP", "preference alignment (DPO)", "60k preference pairs", "8x A100 80GB", type="generation").recipe
+    assert full is not None and full.model.adaptation == "full"
+    assert full.optimizer.learning_rate == 5e-7 and full.batch.effective == 128
+
+
+def test_whisper_and_speech_encoders_get_recipes_of_their_own() -> None:
+    whisper = report_of("speech_recognition").recipe
+    encoder = asked("audio", "speech recognition", "3500 clips", "1x V100", "wav2vec2-large-xlsr-53", type="sequence-modeling").recipe
+    assert whisper is not None and whisper.loss[0].name == "cross_entropy" and whisper.optimizer.learning_rate == 1e-5
+    assert encoder is not None and encoder.loss[0].name == "ctc" and encoder.optimizer.learning_rate == 3e-4
+    assert "freeze_feature_encoder" in {technique.name for technique in encoder.regularization}
+    assert "freeze_feature_encoder" not in {technique.name for technique in whisper.regularization}
+
+
+def test_a_small_device_listens_with_a_small_network_from_scratch() -> None:
+    recipe = report_of("keyword_spotting").recipe
+    assert recipe is not None and recipe.model.architecture_family == "cnn" and not recipe.model.pretrained
+
+
+def test_general_sounds_start_from_a_model_that_heard_general_sounds() -> None:
+    recipe = report_of("audio_classification").recipe
+    assert recipe is not None and recipe.model.id.startswith("MIT/ast") and recipe.schedule is not None and recipe.schedule.name == "step"
+
+
+def test_a_contrastive_batch_is_never_accumulated() -> None:
+    recipe = report_of("text_embedding").recipe
+    assert recipe is not None and recipe.batch.accumulation == 1
+    assert any("accumulation" in warning.text for warning in report_of("text_embedding").warnings)
+
+
+@pytest.mark.parametrize(("model", "rate"), [("roberta-large", 1e-5), ("bert-base-cased", 2e-5), ("distilbert-base-uncased", 5e-5)])
+def test_larger_encoders_are_tuned_at_lower_rates(model: str, rate: float) -> None:
+    recipe = asked("NLP", "named entity recognition", "14k sentences", model=model, type="sequence-modeling").recipe
+    assert recipe is not None and recipe.optimizer.learning_rate == rate
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_each_example_passes_its_static_checks(task: str) -> None:
+    report = report_of(task, "static")
+    assert report.status is Status.DESIGNED, report.headline
+    assert {check.name: check.detail for check in report.verification if check.status == "failed"} == {}
+    assert next(check for check in report.verification if check.name == "build").status == "passed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", CHEAP)
+def test_a_cheap_example_really_trains(task: str) -> None:
+    report = report_of(task, "smoke")
+    assert report.status is Status.DESIGNED, report.headline
+    assert [check.detail for check in report.verification if check.status == "failed"] == []
