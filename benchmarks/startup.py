@@ -30,7 +30,9 @@ def main() -> None:
     parser.add_argument("request", nargs="?", default=str(EXAMPLE))
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
-    print(f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
+    print(
+        f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+    )
     print(f"{'command':34} {'min':>6} {'median':>7} {'max':>6} {'target':>7}")
     for name, words, target in COMMANDS:
         command = [sys.executable, "-m", "advisor.cli.main", *(arguments.request if word == "REQUEST" else word for word in words)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace) -> int:
     """Read, design, print, and write the files that were asked for; the exit status says what the report is."""
     folder = _output_folder(arguments.output)
-    with open_checker(arguments.verify) as checker:
+    with open_checker(arguments.verify, use_cache=arguments.use_cache) as checker:
         from advisor.cli.main import NO_DESIGN, OK
         from advisor.pipeline import design
         from advisor.reading import read_request
@@ -37,14 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def open_checker(depth: str) -> Iterator[Verifier | None]:
+def open_checker(depth: str, *, use_cache: bool = True) -> Iterator[Verifier | None]:
     """The sandbox, started first: its imports take seconds, and run while the request is read and the rules decide."""
     if depth == "none":
         yield None
         return
+    from advisor.cache import EvidenceCache
     from advisor.verify.verifier import Verifier
 
-    with Verifier() as verifier:
+    with Verifier(cache=EvidenceCache() if use_cache else None) as verifier:
         verifier.start()
         yield verifier
 

@@ -18,10 +18,19 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from advisor import __version__
+from advisor.cli.estimate_parser import add_estimate_command
 from advisor.cli.rules_parser import add_rule_commands
 
 OK, NO_DESIGN, BAD_INPUT, SOME_ROWS_FAILED, DEFECT, INTERRUPTED = 0, 1, 2, 3, 70, 130
-COMMANDS = {"design": "designing", "batch": "batching", "explain": "explaining", "what-if": "explaining", "rules": "rules"}
+COMMANDS = {
+    "design": "designing",
+    "batch": "batching",
+    "estimate": "estimating",
+    "explain": "explaining",
+    "what-if": "explaining",
+    "rules": "rules",
+    "cache": "caching",
+}
 DEPTHS = ("none", "static", "smoke")
 
 
@@ -52,8 +61,10 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_design(commands)
     _add_batch(commands)
+    add_estimate_command(commands)
     _add_explain(commands)
     _add_what_if(commands)
+    _add_cache(commands)
     add_rule_commands(commands)
     return parser
 
@@ -76,7 +87,18 @@ def _add_batch(commands: Commands[argparse.ArgumentParser]) -> None:
     command = commands.add_parser("batch", help=about, description=about)
     command.add_argument("input", metavar="IN.ndjson", help='lines of {"id": …, "request": {…}}, or - for standard input')
     command.add_argument("-o", "--output", metavar="OUT.ndjson", default="-", help="where the answers go (default: standard output)")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="how many lines are answered at once (default: 1)")
+    command.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on the cluster at RAY_ADDRESS, or a local one")
+    command.add_argument("--unordered", action="store_true", help="write answers as they come, not in the order of the lines")
+    command.add_argument("--resume", action="store_true", help="go on with OUT.ndjson where an earlier run was cut short")
+    command.add_argument("--recompute", action="store_true", help="with --resume: replace answers of other rules or versions")
     add_verification(command, default="static")
+
+
+def _add_cache(commands: Commands[argparse.ArgumentParser]) -> None:
+    about = "Say what is kept of earlier checks, or remove it."
+    command = commands.add_parser("cache", help=about, description=about)
+    command.add_argument("action", choices=("info", "clear"), help="say what is there, or remove it")
 
 
 def _add_explain(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -106,6 +128,7 @@ def add_settings(command: argparse.ArgumentParser, *, required: bool = False) ->
 
 def add_verification(command: argparse.ArgumentParser, default: str = "smoke") -> None:
     command.add_argument("--verify", choices=DEPTHS, default=default, help=f"how much to check (default: {default})")
+    command.add_argument("--no-cache", action="store_false", dest="use_cache", help="check anew, and keep nothing for later")
     add_rules(command)
 
 

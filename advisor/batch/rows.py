@@ -1,0 +1,120 @@
+"""From a task to its row: one line of strict JSON, whatever happens on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+from advisor import __version__
+from advisor.batch.lines import HASH_CHARACTERS
+from advisor.batch.tasks import Id, RowFault, Task
+from advisor.errors import AdvisorError
+from advisor.report import SCHEMA_VERSION, Report
+
+if TYPE_CHECKING:
+    from advisor.planning.designing import Checker, Depth
+
+ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all rows of a batch have in common."""
+
+    depth: Depth = "static"
+    rules: tuple[str, ...] = ()
+
+    @cached_property
+    def advice_hash(self) -> str:
+        """Of all that a report depends on but its request: version, rules and packs, catalogue, depth.
+
+        Raises:
+            KnowledgeError: a rule folder is faulty.
+        """
+        return _advice_hash(self.depth, self.rules)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One answer. `text` is its line of output, without the newline; `seconds` is what it took, `end` as in its `Line`."""
+
+    line: int
+    status: str
+    text: str
+    seconds: float = 0.0
+    end: int = 0
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The row as plain data."""
+        content: dict[str, Any] = json.loads(self.text)
+        return content
+
+    @property
+    def id(self) -> Id | None:
+        given: Id | None = self.content["id"]
+        return given
+
+    @property
+    def report(self) -> Report | None:
+        """The report; None for an error."""
+        return None if self.status == ERROR else Report.model_validate(self.content["report"])
+
+    @property
+    def error(self) -> RowFault | None:
+        """The error; None where there is a report."""
+        return RowFault(**self.content["error"]) if self.status == ERROR else None
+
+
+def answer(task: Task, settings: Settings, checker: Checker | None) -> Row:
+    """Design for the task's request. Never raises: what goes wrong is in the row."""
+    from advisor.pipeline import design
+
+    started = time.perf_counter()
+    try:
+        if task.fault is not None or task.request is None:
+            return error_row(task, settings, task.fault or RowFault("defect", "the task has no request"))
+        report = design(task.request, settings.depth, rules=settings.rules, checker=checker)
+        wire = report.model_dump_json(by_alias=True, exclude_none=True, ensure_ascii=True)  # no U+2028, at which some readers split lines
+        text = f'{_head(task, settings, report.status.value)},"report":{wire}}}'
+        return Row(task.line, report.status.value, text, time.perf_counter() - started, task.end)
+    except AdvisorError as error:
+        first = error.faults[0]
+        said = "; ".join(fault.message for fault in error.faults)
+        return error_row(task, settings, RowFault(error.code, said, first.place.path), time.perf_counter() - started)
+    except Exception as error:
+        fault = RowFault("defect", f"{type(error).__name__}: {error}")
+        return error_row(task, settings, fault, time.perf_counter() - started)
+
+
+def error_row(task: Task, settings: Settings, fault: RowFault, seconds: float = 0.0) -> Row:
+    """The row of a task that has no report."""
+    return Row(task.line, ERROR, f'{_head(task, settings, ERROR)},"error":{json.dumps(asdict(fault))}}}', seconds, task.end)
+
+
+def _head(task: Task, settings: Settings, status: str) -> str:
+    """The fields of every row, up to where its report or its error begins."""
+    fields = {
+        "schemaVersion": SCHEMA_VERSION,
+        "id": task.id,
+        "line": task.line,
+        "lineHash": task.line_hash,
+        "adviceHash": settings.advice_hash,
+        "status": status,
+    }
+    return json.dumps(fields, separators=(",", ":"))[:-1]
+
+
+@cache
+def _advice_hash(depth: str, rules: tuple[str, ...]) -> str:
+    from advisor.engine.loading import load_knowledge, rule_paths
+    from advisor.resources import data_folder
+
+    digest = hashlib.sha256(json.dumps([__version__, depth, load_knowledge(rule_paths(rules)).rules.digest]).encode())
+    for path in sorted(data_folder("catalogue").rglob("*.yaml")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:HASH_CHARACTERS]

@@ -1,0 +1,45 @@
+"""The real launcher with checks that misbehave where the model has a certain number of outputs. Started by test_verification."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+from typing import Any
+
+from advisor.verify import launcher
+from advisor.verify.evidence import Job, StaticEvidence
+
+CRASH, HANG, EAT_MEMORY = 11, 12, 13
+TIME_LIMIT_S, MEMORY_LIMIT_GIB = 1.0, 0.5
+
+
+def misbehave(job: Job) -> StaticEvidence:
+    outputs = job.recipe.input.outputs
+    if outputs == CRASH:
+        ctypes.string_at(0)
+    if outputs == HANG:
+        while True:
+            signal.pause()
+    if outputs == EAT_MEMORY:
+        eaten = []
+        while True:
+            eaten.append(bytearray(b"\1") * 2**25)
+    return StaticEvidence(parameters=10**6, trainable_parameters=10**6, buffers=0, flops_forward=10**9, file_bytes={"fp32": 4 * 10**6})
+
+
+class StrictLauncher(launcher.Launcher):
+    """It gives checks little time and memory, and imports nothing."""
+
+    def _start(self, id: int, job: Job, *rest: Any) -> None:
+        limits = {"time_limit_s": TIME_LIMIT_S, "memory_limit_gib": MEMORY_LIMIT_GIB}
+        super()._start(id, job.model_copy(update=limits), *rest)
+
+    def _prepare(self, *_: Any) -> None:
+        return None
+
+
+if __name__ == "__main__":
+    launcher.Launcher = StrictLauncher  # type: ignore[misc]
+    launcher.main(misbehave)
+    sys.exit()

@@ -1,0 +1,53 @@
+"""Checks of a batch: each is run once for all rows and all workers, and one that fails is its own rows' affair."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from advisor.batch.local import Workers
+from advisor.batch.rows import Row, Settings
+from advisor.batch.stream import answer_all
+from advisor.batch.tasks import TaskReader
+from advisor.cache import EvidenceCache
+from advisor.verify.verifier import CheckCounts, Verifier
+from tests.batch.faulty_checks import CRASH, EAT_MEMORY, HANG
+from tests.batch.requests import GOOD, without_times
+
+COMMAND = (sys.executable, str(Path(__file__).with_name("faulty_checks.py")))
+FINE = 10
+
+
+def request(classes: int) -> dict[str, Any]:
+    return {**GOOD, "facts": {"data.classes": classes}}
+
+
+def answered(classes: list[int], cache: EvidenceCache | None = None) -> tuple[list[Row], CheckCounts]:
+    with Verifier(2, command=COMMAND, cache=cache) as verifier, Workers(Settings("static"), 2, verifier) as workers:
+        rows = list(answer_all(TaskReader().from_requests(request(number) for number in classes), workers))
+        return rows, verifier.counts
+
+
+def builds(row: Row) -> list[str]:
+    return [check["detail"] for check in row.content["report"]["verification"] if check["name"] == "build"]
+
+
+def test_a_check_that_crashes_hangs_or_eats_memory_is_reported_and_every_other_row_is_as_without_it() -> None:
+    rows, _ = answered([FINE, CRASH, FINE, HANG, EAT_MEMORY, FINE])
+    undisturbed, _ = answered([FINE])
+    expected = without_times(undisturbed[0])["report"]
+    assert [without_times(rows[place])["report"] == expected for place in (0, 2, 5)] == [True] * 3
+    for place, words in ((1, "SIGSEGV"), (3, "did not finish within"), (4, "more than 0.5 GiB of memory")):
+        assert rows[place].status == "designed"
+        assert [words in detail for detail in builds(rows[place])] == [True], builds(rows[place])
+
+
+def test_each_check_is_run_once_for_all_workers_and_not_again_in_the_next_batch(tmp_path: Path) -> None:
+    _, alone = answered([FINE])
+    _, first = answered([FINE] * 8, EvidenceCache(tmp_path))
+    _, second = answered([FINE] * 8, EvidenceCache(tmp_path))
+    assert alone.computed > 0
+    assert (first.computed, first.cached) == (alone.computed, 0)
+    assert (second.computed, second.cached) == (0, alone.computed)
+    assert first.shared == second.shared == 7 * alone.computed
