@@ -1,8 +1,8 @@
 """From a description of a deep-learning problem to a checked design report.
 
-    import advisor
-    report = advisor.design("request.yaml")          # or a dict, or an advisor.Request
-    print(report.status, report.recipe.model.id)
+import advisor
+report = advisor.design("request.yaml")          # or a dict, or an advisor.Request
+print(report.status, report.recipe.model.id)
 """
 
 from __future__ import annotations
@@ -10,15 +10,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from advisor.batch.engines import design_many
     from advisor.errors import AdvisorError, KnowledgeError, RequestError
+    from advisor.estimating.answer import Estimate
+    from advisor.estimating.asking import estimate
     from advisor.pipeline import design
     from advisor.report import Report, Status
     from advisor.request import Request
 
 __version__ = "0.1.0"
-__all__ = ["AdvisorError", "KnowledgeError", "Report", "Request", "RequestError", "Status", "__version__", "design"]
+__all__ = [
+    "AdvisorError",
+    "Estimate",
+    "KnowledgeError",
+    "Report",
+    "Request",
+    "RequestError",
+    "Status",
+    "__version__",
+    "design",
+    "design_many",
+    "estimate",
+]
 
-_HOMES = {"AdvisorError": "errors", "KnowledgeError": "errors", "RequestError": "errors", "design": "pipeline", "Report": "report", "Status": "report", "Request": "request"}
+_HOMES = {
+    "AdvisorError": "errors",
+    "KnowledgeError": "errors",
+    "RequestError": "errors",
+    "design": "pipeline",
+    "design_many": "batch.engines",
+    "estimate": "estimating.asking",
+    "Estimate": "estimating.answer",
+    "Report": "report",
+    "Status": "report",
+    "Request": "request",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,152 @@
+"""`advisor.estimate`: real models in the sandbox; what they take, what fits, and clear words for what makes no sense."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import advisor
+from advisor.errors import UsageError
+from advisor.estimating.answer import Estimate
+from advisor.estimating.devices import find_device
+from advisor.verify.verifier import Verifier
+
+FACTORY = """
+import torch
+from torch import nn
+
+def tiny(width=16):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, width), nn.ReLU(), nn.Linear(width, 4))
+
+def broken():
+    raise ValueError("no such checkpoint")
+
+def number():
+    return 3
+
+class Undecided(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.layer(x[x > 0].view(-1, 8))
+
+def undecided():
+    return Undecided()
+"""
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifier]:
+    folder: Path = tmp_path_factory.mktemp("factories")
+    (folder / "my_models.py").write_text(FACTORY, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        with Verifier() as verifier:
+            verifier.prepare(("timm", "torchvision", "transformers"))
+            yield verifier
+
+
+@pytest.fixture
+def ask(sandbox: Verifier) -> Any:
+    def asked(model: str, **options: Any) -> Estimate:
+        return advisor.estimate(model, verifier=sandbox, **options)
+
+    return asked
+
+
+def test_a_network_is_counted_priced_and_timed(ask: Any) -> None:
+    answer = ask("resnet18", on="RTX 4090", batch=32, samples=50_000, precision="bf16")
+    assert answer.parameters == 11_689_512
+    assert answer.flops_forward == pytest.approx(2 * 1.82e9, rel=0.01)  # torchvision publishes 1.81 GMACs
+    assert 1.8 < answer.flops_backward / answer.flops_forward < 2
+    memory = answer.training_memory
+    assert memory.low <= memory.total <= memory.high
+    assert sum(memory.categories.values()) == memory.total
+    assert answer.fits
+    for time in (answer.step_time, answer.throughput, answer.training_time, answer.energy, answer.latency):
+        assert time.low < time.value < time.high
+    assert answer.file_bytes["fp16"] == pytest.approx(2 * answer.parameters, rel=0.001)
+
+
+def test_the_largest_batch_fits_and_a_tenth_more_does_not(ask: Any) -> None:
+    answer = ask("resnet18", on="T4", batch=8)
+    assert answer.largest_batch > 8
+    assert ask("resnet18", on="T4", batch=answer.largest_batch).fits
+    assert not ask("resnet18", on="T4", batch=int(1.1 * answer.largest_batch)).fits
+
+
+def test_a_decoder_tells_memory_by_context(ask: Any) -> None:
+    answer = ask("Qwen/Qwen3-0.6B", on="M2 Max", inference=True, precision="int8")
+    assert answer.training_memory is None
+    assert [context.tokens for context in answer.contexts] == [2048, 8192, 32768]
+    assert all(b.kv_cache == 4 * a.kv_cache < b.total for a, b in itertools.pairwise(answer.contexts))
+    assert answer.contexts[0].kv_cache == 2 * 28 * 8 * 128 * 2048 * 2
+
+
+def test_quantized_adapters_train_little_and_store_less(ask: Any) -> None:
+    full = ask("Qwen/Qwen3-0.6B", precision="bf16", batch=2, sequence_length=128)
+    light = ask("Qwen/Qwen3-0.6B", precision="nf4", lora_rank=16, batch=2, sequence_length=128)
+    assert light.trainable_parameters < 0.03 * light.parameters
+    assert light.training_memory.total < 0.5 * full.training_memory.total
+    assert light.flops_backward < 0.7 * full.flops_backward
+
+
+def test_sharded_training_needs_less_on_each_device(ask: Any) -> None:
+    ddp, zero1, fsdp = (ask("bert-base-uncased", on="8xA100-80G", batch=8, sharding=sharding).training_memory
+                        for sharding in ("ddp", "zero1", "fsdp"))  # fmt: skip
+    assert zero1.categories["optimizer_state"] == pytest.approx(ddp.categories["optimizer_state"] / 8, rel=0.01)
+    assert fsdp.categories["weights"] == pytest.approx(ddp.categories["weights"] / 8, rel=0.01)
+    assert fsdp.total < zero1.total < ddp.total
+
+
+def test_a_factory_of_ones_own_runs_in_the_sandbox(ask: Any) -> None:
+    answer = ask("python:my_models:tiny", inputs=["3x8x8"], config={"width": 32}, batch=4)
+    assert answer.parameters == 192 * 32 + 32 + 32 * 4 + 4
+    assert answer.flops_forward == 2 * (192 * 32 + 32 * 4)
+    with pytest.raises(ModuleNotFoundError):
+        __import__("my_models")
+
+
+@pytest.mark.parametrize(("model", "options", "words"), [
+    ("resnet51", {}, "no model 'resnet51'; did you mean 'resnet51q'"),
+    ("transformers:LlamaForCausalLN", {}, "did you mean 'LlamaForCausalLM'"),
+    ("resnet18", {"library": "timn"}, "no library 'timn'; did you mean 'timm'"),
+    ("resnet18", {"on": "RTX 4091"}, "nearest is 'NVIDIA GeForce RTX 4090'"),
+    ("resnet18", {"optimizer": "adamx"}, "did you mean 'adam'"),
+    ("resnet18", {"batch": 0}, "--batch 0"),
+    ("resnet18", {"lora_rank": 8}, "no linear layers"),
+    ("resnet18", {"precision": "nf4"}, "add --lora r=16"),
+    ("resnet18", {"sharding": "fsdp"}, "add --devices 2"),
+    ("resnet18", {"sequence_length": 8}, "takes no sequence"),
+    ("resnet18", {"bach": 8}, "did you mean 'batch'"),
+    ("bert-base-uncased", {"sequence_length": 1000}, "longer than google-bert/bert-base-uncased's 512 positions"),
+    ("bert-base-uncased", {"image_size": 224}, "takes no images"),
+    ("torchvision:vgg11", {"image_size": 8}, "does not take an image of 8 pixels"),
+    ("python:my_models:tiny", {}, "say what one sample is"),
+    ("python:my_models:tiny", {"inputs": ["3x8x9"]}, "does not take"),
+    ("python:my_models:tiny", {"inputs": ["three"]}, "is not understood"),
+    ("python:my_models:tinny", {"inputs": ["3x8x8"]}, "has no 'tinny'; did you mean 'tiny'"),
+    ("python:my_models:broken", {"inputs": ["3x8x8"]}, "raises ValueError: no such checkpoint"),
+    ("python:my_models:number", {"inputs": ["3x8x8"]}, "returns a int, not a torch.nn.Module"),
+    ("python:my_models:undecided", {"inputs": ["8"]}, "decides by the values"),
+    ("python:no_such_module:f", {"inputs": ["8"]}, "cannot be imported"),
+])  # fmt: skip
+def test_what_makes_no_sense_is_said_with_the_way_out(ask: Any, model: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        ask(model, **options)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(("said", "id_", "count", "memory"), [
+    ("RTX 4090", "rtx-4090", 1, 24), ("4090 24GB", "rtx-4090", 1, 24), ("A100", "a100-sxm4-40gb", 1, 40),
+    ("8xA100-80G", "a100-sxm4-80gb", 8, 80), ("M2 Max", "apple-m2-max", 1, 32), ("Pi 5", "raspberry-pi-5", 1, 4),
+])  # fmt: skip
+def test_devices_go_by_the_names_that_people_use(said: str, id_: str, count: int, memory: float) -> None:
+    chosen = find_device(said)
+    assert (chosen.entry.id, chosen.count, chosen.memory_gib) == (id_, count, memory)
