@@ -10,16 +10,18 @@ demo: .venv/core
 	@echo; echo "The whole report: out/defects/report.json; the model card: out/defects/model_card.md"
 
 test: .venv/all
-	$(BIN)/pytest -n auto -m "not slow"
+	$(BIN)/pytest -n auto --dist loadgroup -m "not slow"
 
 slow: .venv/all
-	$(BIN)/pytest -n auto -m slow
+	$(BIN)/pytest -n auto --dist loadgroup -m slow
 
 lint: .venv/all
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m advisor.schemas --check
+	$(BIN)/advisor rules lint
+	$(BIN)/advisor rules docs --check
 
 schemas: .venv/all
 	$(BIN)/python -m advisor.schemas
