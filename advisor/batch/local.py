@@ -31,7 +31,6 @@ COMMAND = (sys.executable, "-m", "advisor.batch.worker")
 TASKS_PER_WORKER = 2  # one to work on, one to go on with
 ROWS_PER_WORKER = 16  # under way at once: a slow row holds back the others' writing, not their work, up to here
 MOST_ATTEMPTS = 2  # a task that its worker did not survive twice is the likely reason
-CLOSING_S = 2.0
 
 
 class Workers:
@@ -139,7 +138,7 @@ class _Worker:
         self._process.wait()
 
     def ending(self) -> str:
-        return f"status {self._process.wait(CLOSING_S)}"
+        return f"status {self._process.returncode}"
 
     def _send(self, message: dict[str, Any]) -> None:
         """Where the worker is gone, the reader finds that out."""
@@ -158,7 +157,7 @@ class _Worker:
                     self._workers.finished(self, Row(text=text.decode(), **message))
         except (EOFError, OSError):
             self._connection.close()
-            self._process.kill()
+            self.close()
             self._workers.lost(self)
 
     def _answer_check(self, number: int, answered: Future[Any]) -> None:

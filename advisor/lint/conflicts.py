@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
-from itertools import combinations
 
 from advisor.engine.deciding import beats
 from advisor.engine.facts import Fact, Origin
@@ -17,6 +16,7 @@ from advisor.engine.region import MOST_BOXES, Box, contains, meet, subtract, sub
 from advisor.engine.rules import Rule, Slot, box_truth
 from advisor.lint.finding import Context, Finding, LintCheck
 from advisor.lint.knowing import always_known
+from advisor.lint.overlapping import overlapping
 
 WAY_OUT = "let one override the other, or tell them apart"
 
@@ -29,19 +29,19 @@ class Overlap(LintCheck):
     def findings(self, context: Context) -> Iterator[Finding]:
         for slot in context.knowledge.rules.slots:
             for rules in competing(context, slot):
-                for first, second in combinations(rules, 2):
+                for first, second in _pairs(rules):
                     settled = beats(first, second) or beats(second, first)
                     agreed = slot.hit != "unique" and first.choice == second.choice
                     if not settled and not agreed:
                         yield from self._between(first, second, rules)
 
-    def _between(self, first: Rule, second: Rule, rules: Sequence[Rule]) -> Iterator[Finding]:
+    def _between(self, first: Rule, second: Rule, rules: tuple[Rule, ...]) -> Iterator[Finding]:
         for one in first.region or ():
             for other in second.region or ():
                 shared = meet(one, other)
                 if shared is None:
                     continue
-                stronger = [rule for rule in rules if rule not in (first, second) and (beats(rule, first) or beats(rule, second))]
+                stronger = [rule for rule in overlapping(rules)[first] if beats(rule, first) or beats(rule, second)]
                 left = subtract_all([shared], _told_by(stronger, shared.keys()))
                 if left is None:
                     yield self.undecided(second.place, f"{second.id} and {first.id} were not compared")
@@ -66,7 +66,7 @@ class Circle(LintCheck):
                         if finding is not None:
                             yield finding
 
-    def _from(self, rule: Rule, box: Box, rules: Sequence[Rule], said: set[tuple[str, ...]]) -> Finding | None:
+    def _from(self, rule: Rule, box: Box, rules: tuple[Rule, ...], said: set[tuple[str, ...]]) -> Finding | None:
         """Look where the winner of one point of the box holds, and further where some rule beats it, until none is left to win."""
         pending, looked = [box], 0
         while pending:
@@ -92,9 +92,9 @@ class Circle(LintCheck):
         return None
 
 
-def _knotted(rules: Sequence[Rule]) -> list[Rule]:
+def _knotted(rules: tuple[Rule, ...]) -> list[Rule]:
     """The rules left when those that overlap with none that they beat, or with none that beats them, are taken away again and again."""
-    beaten = {rule: {other for other in rules if beats(rule, other) and shared_box(rule, other) is not None} for rule in rules}
+    beaten = {rule: {other for other in others if beats(rule, other)} for rule, others in overlapping(rules).items()}
     while beaten:
         below = set().union(*beaten.values())
         kept = {rule: weaker & beaten.keys() for rule, weaker in beaten.items() if weaker & beaten.keys() and rule in below}
@@ -112,7 +112,7 @@ class Duplicate(LintCheck):
     def findings(self, context: Context) -> Iterator[Finding]:
         for slot in context.knowledge.rules.slots:
             rules = context.knowledge.rules.rules[slot.name]
-            for earlier, rule in combinations(rules, 2):
+            for earlier, rule in _pairs(rules):
                 if slot.hit == "collect" and rule.choice != earlier.choice:
                     continue
                 if earlier.pack != rule.pack or not (rule.region and earlier.region):
@@ -135,7 +135,7 @@ class Shadowed(LintCheck):
             known = always_known(context, slot)
             for group in competing(context, slot):
                 for rule in group:
-                    winners = [other for other in (rules if slot.hit == "collect" else group) if _may_shadow(other, rule, group)]
+                    winners = [other for other in overlapping(rules)[rule] if _may_shadow(other, rule, group)]
                     yield from self._lost(rule, winners, known)
 
     def _lost(self, rule: Rule, winners: Sequence[Rule], known: frozenset[str]) -> Iterator[Finding]:
@@ -151,30 +151,26 @@ class Shadowed(LintCheck):
 
 
 def _may_shadow(other: Rule, rule: Rule, group: Sequence[Rule]) -> bool:
-    if other is rule or (rule.pack == SHIPPED and other.pack != SHIPPED) or shared_box(rule, other) is None:
+    if rule.pack == SHIPPED and other.pack != SHIPPED:
         return False
     return rule.id in other.overrides or (other in group and beats(other, rule))
 
 
-def competing(context: Context, slot: Slot) -> list[Sequence[Rule]]:
+def competing(context: Context, slot: Slot) -> list[tuple[Rule, ...]]:
     """The rules of a slot among which one must win: all, or in a `collect` slot those of one name."""
     rules = context.knowledge.rules.rules[slot.name]
     if slot.hit == "collect":
         named: dict[object, list[Rule]] = defaultdict(list)
         for rule in rules:
             named[rule.choice.key or rule.id].append(rule)
-        return list(named.values())
+        return [tuple(alike) for alike in named.values()]
     return [rules] if slot.hit in ("unique", "any") else []
 
 
-def shared_box(first: Rule, second: Rule) -> Box | None:
-    """A box in which both rules hold, if there is one."""
-    for one in first.region or ():
-        for other in second.region or ():
-            both = meet(one, other)
-            if both is not None:
-                return both
-    return None
+def _pairs(rules: tuple[Rule, ...]) -> Iterator[tuple[Rule, Rule]]:
+    """Rules that can hold together, the smaller id first."""
+    for rule, others in overlapping(rules).items():
+        yield from ((rule, other) for other in others if rule.id < other.id)
 
 
 def _told_by(rules: Iterable[Rule], known: Set[str]) -> list[Box]:

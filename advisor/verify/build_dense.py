@@ -59,7 +59,9 @@ def _with_frozen_norm(detection: Any, name: str, settings: dict[str, Any]) -> nn
 
     classes = settings.pop("num_classes", 91)
     if "mobilenet" in name:
-        backbone = detection.backbone_utils.mobilenet_backbone("mobilenet_v3_large", weights=None, fpn=True, norm_layer=FrozenBatchNorm2d)
+        backbone = detection.backbone_utils.mobilenet_backbone(
+            backbone_name="mobilenet_v3_large", weights=None, fpn=True, norm_layer=FrozenBatchNorm2d
+        )
         made: nn.Module = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=classes, **settings)
         made.backbone = backbone
         return made

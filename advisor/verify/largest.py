@@ -21,6 +21,9 @@ def largest_batch(
 ) -> int | None:
     """The most samples of which the interval's upper end stays within `room` bytes; 0 where one is too many, None where unknown.
 
+    A little more may still run, by giving cached segments back to the driver again and again, at a cost in time; that is not
+    counted on.
+
     `first` is what a batch of `start` samples gave.
     """
     size = max(_SMALLEST_PAIR, start)

@@ -186,9 +186,10 @@ def _cut_depth(job: Job, need: float) -> Cuts:
                 for name, value in settings.items()
                 if isinstance(value, list) and len(value) in depths.values() and name.endswith("types")
             }
-            if shallow:
+            smaller = _with_config(job, {**shallow, **lists})
+            if shallow and _builds(smaller):  # a backbone may be tapped at layers that a shallow one lacks
                 words = " and ".join(f"{shallow[name]} instead of {depths[name]}" for name in depths)
-                yield "depth", f"layers: {words}", _with_config(job, {**shallow, **lists})
+                yield "depth", f"layers: {words}", smaller
 
 
 def _cut_vocabulary(job: Job, need: float) -> Cuts:
