@@ -148,7 +148,7 @@ def dump_core() -> None:
 
 
 def sleep_a_little() -> None:
-    time.sleep(0.5)
+    time.sleep(2.0)
 
 
 if __name__ == "__main__":

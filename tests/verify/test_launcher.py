@@ -112,7 +112,7 @@ def assert_nothing_runs(folder: Path) -> None:
     assert [path.name for path in folder.glob("*/*")] == ["launcher.log"]
 
 
-def wait_until(is_so: object, seconds: float = 5.0) -> None:
+def wait_until(is_so: object, seconds: float = 30.0) -> None:
     assert callable(is_so)
     end = time.monotonic() + seconds
     while not is_so():
@@ -126,7 +126,7 @@ def test_several_checks_run_at_once_when_allowed(folder: Path) -> None:
         start = time.monotonic()
         answers = [verifier.submit(faulty("sleep_a_little", time_limit_s=10 + number)) for number in range(4)]
         assert all(isinstance(answer.result(), StaticEvidence) for answer in answers)
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 6  # one after the other they take 8
 
 
 def test_a_launcher_that_is_killed_takes_its_check_along_and_is_replaced(folder: Path) -> None:

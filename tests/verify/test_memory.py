@@ -158,3 +158,10 @@ def test_the_logits_of_a_language_model_are_told_apart() -> None:
     job = on_gpu(decoder_job({**TINY_DECODER, "vocab_size": 50_000}, batch={"per_device": 16, "effective": 16}))
     logits = 4 * 16 * 32 * 50_000
     assert memory_of(job).categories["logits_and_loss"] >= 2 * logits
+
+
+def test_adafactor_takes_no_copy_of_the_parameters() -> None:
+    """torch chooses the multi-tensor form, which copies, for every optimizer but this one."""
+    memory = memory_of(bert(optimizer={"name": "adafactor", "learning_rate": 1e-3}))
+    assert memory.categories.get("optimizer_state", 0) < 0.02 * 4 * BERT_PARAMETERS
+    assert memory.categories["temporaries"] < 4 * BERT_PARAMETERS
