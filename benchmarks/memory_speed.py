@@ -40,9 +40,8 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(*arguments.one, arguments.runs)))
         return
-    print(
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+    print(f"{datetime.date.today()}, {machine}, Python {platform.python_version()}")
     print(f"{'model':26} {'tool':12} {'seconds':>8} {'target':>7} {'ratio':>7} {'RSS GiB':>8}")
     for model, target in TARGETS.items():
         ours = run("advisor", model, arguments.runs)
@@ -103,7 +102,8 @@ def job(name: str) -> Any:
     sample = {"kind": "image", "image_size": 224, "channels": 3, "outputs": 1000} if subject.library == "timm" else {
         "kind": "text", "sequence_length": 2048 if large else 128, "outputs": None if large else 2}  # fmt: skip
     recipe = Recipe.model_validate({
-        "model": {"id": name, "library": "torch", "architecture_family": "cnn", "pretrained": False, "adaptation": "full", "license": "none"},
+        "model": {"id": name, "library": "torch", "architecture_family": "cnn", "pretrained": False, "adaptation": "full",
+                  "license": "none"},
         "input": sample, "loss": [{"name": "cross_entropy"}], "metric": "none", "split": "none",
         "optimizer": {"name": "adamw", "learning_rate": 1e-3}, "precision": "bf16",
         "batch": {"per_device": 1 if large else 32, "effective": 1 if large else 32},

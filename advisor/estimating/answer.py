@@ -30,9 +30,7 @@ class Estimate(Wire):
     flops_per_token: int | None = None
     flops_uncounted: list[str] = Field(default_factory=list, description="operators that do arithmetic and are in no count")
     training_memory: Memory | None = None
-    largest_batch: int | None = Field(
-        None, description="the most samples a device whose upper end fits without giving cached segments back"
-    )
+    largest_batch: int | None = Field(None, description="samples a device: the most that fit without giving cached segments back")
     fits: bool | None = Field(None, description="whether the interval's upper end fits the device's memory")
     inference_memory: Memory | None = None
     contexts: list[CachedContext] = Field(default_factory=list)

@@ -5,6 +5,7 @@ Nothing is downloaded and no remote code runs. What becomes of the model for tra
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -110,7 +111,7 @@ def transformers_config(job: Job) -> Any:
     """The configuration object, told of the task's outputs and the sample's size where it has a place for them."""
     from transformers import CONFIG_MAPPING, AutoConfig
 
-    settings = dict(job.build.config)
+    settings = copy.deepcopy(job.build.config)  # nested settings become the configuration's own, which changes them
     kind = settings.pop("model_type", "")
     if kind not in CONFIG_MAPPING:
         raise CheckError(f"transformers has no model type {kind!r}{did_you_mean(kind, CONFIG_MAPPING.keys())}")

@@ -44,6 +44,7 @@ _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 _CUDA = ("gpu", "multi_gpu")
 _METHOD_LIVE = "live bytes over every allocation of training steps on meta tensors, without the process itself"
 _METHOD_CUDA = "every allocation of training steps on meta tensors, replayed through a model of CUDA's caching allocator, and a context"
+_NO_FOREACH_OF_ITS_OWN = ("adafactor",)  # on CUDA torch.optim chooses foreach for all others: torch/optim/_adafactor.py, `adafactor`
 _BUCKET = 25 * MIB  # DistributedDataParallel's default unit of communication
 _GATHERED = 2  # units at a time: one in use, the next one on its way
 
@@ -86,7 +87,9 @@ def trace_model(
 
     def optimizer() -> torch.optim.Optimizer | None:
         groups = parameter_groups(model, recipe)
-        return EightBitAdam(groups) if recipe.optimizer.name.endswith("8bit") else make_optimizer(groups, recipe, foreach=True)
+        if recipe.optimizer.name.endswith("8bit"):
+            return EightBitAdam(groups)
+        return make_optimizer(groups, recipe, foreach=recipe.optimizer.name not in _NO_FOREACH_OF_ITS_OWN)
 
     workspace = 0 if target.kind not in _CUDA else WORKSPACE_HOPPER if choices.capability >= 9 else WORKSPACE
     with choices:

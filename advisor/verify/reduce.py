@@ -176,7 +176,9 @@ def _cut_depth(job: Job, need: float) -> Cuts:
         towers = {name: tower for name, tower in job.build.config.items() if isinstance(tower, dict) and "num_hidden_layers" in tower}
         if towers:
             shallow_towers = {name: {**tower, "num_hidden_layers": SMALLEST_DEPTH} for name, tower in towers.items()}
-            yield "depth", f"{SMALLEST_DEPTH} layers in each tower", _with_config(job, shallow_towers)
+            smaller = _with_config(job, shallow_towers)
+            if _builds(smaller):  # a backbone may be tapped at layers that a shallow one lacks
+                yield "depth", f"{SMALLEST_DEPTH} layers in each tower", smaller
         settings = transformers_config(job).to_dict()
         depths = {name: settings[name] for name in _DEPTHS if isinstance(settings.get(name), int) and settings[name] > SMALLEST_DEPTH}
         for divisor in (need, float("inf")):
@@ -187,7 +189,7 @@ def _cut_depth(job: Job, need: float) -> Cuts:
                 if isinstance(value, list) and len(value) in depths.values() and name.endswith("types")
             }
             smaller = _with_config(job, {**shallow, **lists})
-            if shallow and _builds(smaller):  # a backbone may be tapped at layers that a shallow one lacks
+            if shallow and _builds(smaller):
                 words = " and ".join(f"{shallow[name]} instead of {depths[name]}" for name in depths)
                 yield "depth", f"layers: {words}", smaller
 
