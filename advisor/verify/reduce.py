@@ -21,7 +21,8 @@ BYTES_TO_BUILD = 4  # models are built in fp32
 # How small a copy may get: enough for every kind of layer to be there, and for a batch to have statistics.
 SMALLEST_BATCH = 4
 SMALLEST_IMAGE = 96
-SMALLEST_BY_TASK = {"volume_segmentation": 64, "object_detection": 320}  # detectors choose 300 queries among the places of a stride of 16
+SMALLEST_BY_TASK = {"volume_segmentation": 96, "object_detection": 320}
+# below which a U-Net of six stages normalizes over a handful of voxels, and a detector has fewer places than the 300 it picks
 SMALLEST_SEQUENCE = 32
 SMALLEST_CLIP = 1.0  # seconds
 SMALLEST_DEPTH = 2

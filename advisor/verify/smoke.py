@@ -172,7 +172,7 @@ def _train(job: Job, device: torch.device, deadline: float) -> tuple[Trail, list
         smoke_checks.every_trainable_moves(model, trail),
         smoke_checks.no_frozen_moves(model, trail),
     ]
-    if subject.ema is not None:
+    if subject.ema is not None and len(trail.losses) > 1:  # the first step's weights are copied, not averaged
         checks.append(smoke_checks.ema_follows(model, subject.ema))
     return trail, checks, said
 
