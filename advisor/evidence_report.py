@@ -56,7 +56,7 @@ def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
     return figures
 
 
-def workflow(best: Tried, depth: Depth, facts: Facts) -> list[WorkflowStep]:
+def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
     """The seven steps of the documented workflow: what this report did of each, and what is left to the reader."""
     made = best.assessment.design
     ran = isinstance(best.smoke, SmokeEvidence)
@@ -87,7 +87,6 @@ def workflow(best: Tried, depth: Depth, facts: Facts) -> list[WorkflowStep]:
             f"{len(best.assessment.checks)} checks made, {failed_here} failed; the model card is written; accuracy needs your test set",
         ),
     ]
-    del depth
     return [
         WorkflowStep(step=number, name=name, status=status, evidence=evidence) for number, (name, status, evidence) in enumerate(steps, 1)
     ]

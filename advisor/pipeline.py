@@ -198,7 +198,7 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         notices=_licence_notice(best, found),
         clarifications=open_questions(session.knowledge, made.outcomes, made.facts),
         sensitivity=sensitivity(session.knowledge, made, follow),
-        workflow=workflow(best, verify, session.facts),
+        workflow=workflow(best, session.facts),
         seed=0,
         versions=_versions(best),
         device=best.smoke.device if isinstance(best.smoke, SmokeEvidence) else None,

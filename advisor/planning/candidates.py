@@ -9,11 +9,11 @@ from advisor.catalogue.entries import ModelEntry
 from advisor.choices import Adaptation, Capacity
 from advisor.engine.facts import Facts
 from advisor.engine.rules import Forbidding, box_truth
+from advisor.planning.figures import BYTES_A_WEIGHT, MB
 from advisor.planning.plan import Brief, model_facts
 
 MOST_COMPARED = 3
 ONE_MILLION = 1e6
-BYTES_A_PARAMETER = {"none": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5}  # of a stored weight, by format
 SMALLEST_FORMAT = "int8"  # the smallest export that serves every family; 4-bit formats serve large decoders only
 
 
@@ -70,9 +70,14 @@ def _objection(entry: ModelEntry, brief: Brief, forbids: Iterable[Forbidding], *
     return _too_large(entry, brief.facts)
 
 
+def smallest_file_mb(entry: ModelEntry) -> float:
+    """The weights in the smallest format that serves every family, in MB."""
+    return entry.parameters.value * BYTES_A_WEIGHT[SMALLEST_FORMAT] / MB
+
+
 def _too_large(entry: ModelEntry, facts: Facts) -> str | None:
     limit = facts["limit.model_mb"].value if "limit.model_mb" in facts else float("inf")
-    smallest = entry.parameters.value * BYTES_A_PARAMETER[SMALLEST_FORMAT] / ONE_MILLION
+    smallest = smallest_file_mb(entry)
     if isinstance(limit, int | float) and smallest > limit:
         return f"at least {smallest:,.1f} MB even at 8 bits a weight, above the limit of {limit:g} MB"
     return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from advisor.catalogue.entries import Ceiling, DatasetEntry, ModelEntry
 from advisor.engine.facts import Facts
-from advisor.planning.candidates import BYTES_A_PARAMETER, ONE_MILLION, SMALLEST_FORMAT
+from advisor.planning.candidates import smallest_file_mb
 from advisor.planning.designing import Search, Tried
 from advisor.planning.sizing import number, value
 from advisor.report import Check, Relaxation, RelaxationChange
@@ -62,7 +62,7 @@ def breaches(entry: ModelEntry, facts: Facts, tried: Tried | None, accuracy: Bre
     if tried is not None:
         found += [_of_check(check) for check in tried.assessment.failed if check.name in LIMIT_OF_CHECK and check.limit is not None]
     limit = number(facts, "limit.model_mb", math.inf)
-    smallest = entry.parameters.value * BYTES_A_PARAMETER[SMALLEST_FORMAT] / ONE_MILLION
+    smallest = smallest_file_mb(entry)
     if smallest > limit and not any(breach.fact == "limit.model_mb" for breach in found):
         found.append(
             Breach("limit.model_mb", limit, round(smallest, 2), "MB", f"{entry.name} is {smallest:,.1f} MB even at 8 bits a weight")
