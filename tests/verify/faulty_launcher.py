@@ -61,7 +61,7 @@ def recurse() -> None:
 
 def hang() -> None:
     Path(os.environ["TMPDIR"], "left.bin").write_bytes(b"0")
-    subprocess.Popen(["sleep", "1234.5"])  # a grandchild, in the same session
+    subprocess.Popen(["sleep", f"1234.{os.getppid()}"])  # a grandchild in the same session, that names its launcher
     while True:
         signal.pause()
 

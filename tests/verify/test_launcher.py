@@ -108,7 +108,8 @@ def assert_nothing_runs(folder: Path) -> None:
     """The launcher has no children, nothing sleeps for it, and no job's folder is left."""
     launcher = launchers()[0]
     wait_until(lambda: not launcher.children(recursive=True))
-    assert not [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "1234.5"]]
+    sleeper = ["sleep", f"1234.{launcher.pid}"]  # the tests beside this one have launchers and sleepers of their own
+    wait_until(lambda: not any(process.info["cmdline"] == sleeper for process in psutil.process_iter(["cmdline"])))
     assert [path.name for path in folder.glob("*/*")] == ["launcher.log"]
 
 
