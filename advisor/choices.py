@@ -6,7 +6,7 @@ A value's `key` is the fact that later stages see as `decision.<slot>`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
@@ -26,6 +26,10 @@ class Choice(BaseModel):
     def key(self) -> str | bool | int | float | None:
         """What later stages see of this choice, or None where they see nothing."""
         return getattr(self, "name", None)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The choice as plain data, without what is left at its default."""
+        return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
 class Applicability(Choice):

@@ -130,7 +130,7 @@ def _decide(request: RequestLike, rules: Sequence[str | Path]) -> _Decided:
     first = next(iter(propose(catalogue.models(), decided, knowledge.rules.forbids).compared), None)
     if first is None:
         return _Decided(knowledge, None, facts, decided.facts, decided.outcomes)
-    design = plan(knowledge, facts, first)
+    design = plan(knowledge, decided, first)
     return _Decided(knowledge, first.id, facts, design.facts, design.outcomes)
 
 
@@ -148,17 +148,13 @@ def _explained(made: _Decided, outcome: Outcome, not_value: str | None) -> SlotE
 def _standing(point: Standpoint, facts: Facts) -> RuleStanding:
     rule = point.rule
     return RuleStanding(
-        rule_id=rule.id, title=fill(rule.title, facts), value=_short(rule.choice), standing=point.standing, because=point.because
+        rule_id=rule.id, title=fill(rule.title, facts), value=rule.plain_choice, standing=point.standing, because=point.because
     )
 
 
 def _value(outcome: Outcome | None) -> Any:
-    values = [_short(decided.choice) for decided in outcome.decided] if outcome else []
+    values = [decided.plain_choice for decided in outcome.decided] if outcome else []
     return values if outcome is not None and outcome.slot.hit == "collect" else values[0] if values else None
-
-
-def _short(choice: Any) -> Any:
-    return choice.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
 def _why(outcome: Outcome, facts: Facts) -> str:

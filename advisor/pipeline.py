@@ -108,7 +108,7 @@ def _answer(
     decided = brief(knowledge, session.facts)
     clock.lap("rules")
     accuracy = accuracy_breach(session.facts, catalogue.datasets())
-    found = search(knowledge, session.facts, decided, catalogue.models(), catalogue.devices(), checker, verify)
+    found = search(knowledge, decided, catalogue.models(), catalogue.devices(), checker, verify)
     clock.lap("verification")
     if accuracy is not None or found.chosen is None:
         return _infeasible(session, decided, found, accuracy, checker)
@@ -171,9 +171,8 @@ def _verified(session: Session, relaxation: r.Relaxation, checker: Checker | Non
         for change in relaxation.changes
         if change.fact in session.facts
     }
-    attempt = try_one(
-        session.knowledge, {**session.facts, **changed}, catalogue.models()[relaxation.candidate], catalogue.devices(), checker
-    )
+    request = brief(session.knowledge, {**session.facts, **changed})
+    attempt = try_one(session.knowledge, request, catalogue.models()[relaxation.candidate], catalogue.devices(), checker)
     return relaxation.model_copy(update={"verified": attempt.fits})
 
 

@@ -234,7 +234,7 @@ def decisions(outcomes: Outcomes, facts: Facts) -> list[r.Decision]:
 
 def _decision(decided: Decided, facts: Facts) -> r.Decision:
     rule, slot = decided.rule, decided.slot
-    value = _filled(decided.choice.model_dump(mode="json", exclude_none=True, exclude_defaults=True), facts)
+    value = _filled(decided.plain_choice, facts)
     if rule is None:
         title, why = ("An edit", decided.reason) if decided.reason else ("The slot's default", "No rule asks for anything else.")
         return r.Decision(slot=slot.name, value=value, rule_id=decided.rule_id, title=title, why=why, confidence="high", path=slot.path)
@@ -255,7 +255,7 @@ def _decision(decided: Decided, facts: Facts) -> r.Decision:
 def _filled(data: Any, facts: Facts) -> Any:
     """A choice with the placeholders in its texts filled."""
     if isinstance(data, str):
-        return fill(data, facts)
+        return fill(data, facts) if "{" in data else data
     if isinstance(data, dict):
         return {name: _filled(part, facts) for name, part in data.items()}
     return [_filled(part, facts) for part in data] if isinstance(data, list) else data

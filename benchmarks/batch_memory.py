@@ -44,7 +44,7 @@ def main() -> None:
 
 def watch(source: Path, jobs: int) -> tuple[int, int]:
     """Peak resident bytes of the command, and of it and its children at one time."""
-    command = [sys.executable, "-m", "advisor.cli.main", "batch", str(source), "-o", "/dev/null", "--verify", "none", "--jobs", str(jobs)]
+    command = [sys.executable, "-m", "advisor", "batch", str(source), "-o", "/dev/null", "--verify", "none", "--jobs", str(jobs)]
     own = together = 0
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         watched = psutil.Process(process.pid)

@@ -77,7 +77,7 @@ def by_checks(source: Path, jobs: int, cache: Path) -> None:
 
 def measure(source: Path, depth: str, jobs: int, **environment: str) -> Run:
     """One run of the command; a failing run ends the benchmark."""
-    command = [sys.executable, "-m", "advisor.cli.main", "batch", str(source), "--verify", depth, "--jobs", str(jobs)]
+    command = [sys.executable, "-m", "advisor", "batch", str(source), "--verify", depth, "--jobs", str(jobs)]
     before, started = _processor(), time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}) as process:
         assert process.stdout and process.stderr

@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from advisor import catalogue
-from advisor.cache import cache_folder
 from advisor.engine.deciding import decide
 from advisor.engine.documents import Documents
 from advisor.engine.facts import Fact, Origin
-from advisor.engine.loading import PARSED_FILE, Knowledge, load_knowledge, read_knowledge, rule_paths
-from advisor.engine.parsed import ParsedFiles
+from advisor.engine.loading import Knowledge, load_knowledge, read_knowledge, rule_paths
 from advisor.intake import read_facts
 from advisor.lint import Context, lint
+from advisor.parsed import remembered
 from advisor.pipeline import design
 from advisor.planning.candidates import propose
 from advisor.planning.plan import brief, model_facts
@@ -81,8 +80,8 @@ def loading(packs: tuple[Path, ...]) -> Callable[[], object]:
     """As a new process does it: what the files parsed to lies in the user's cache, the rules are checked and compiled again."""
 
     def load() -> Knowledge:
-        parsed = ParsedFiles(cache_folder() / PARSED_FILE)
-        return read_knowledge(data_folder("rules"), packs, Documents(parse=parsed.parse))
+        with remembered("rules") as parse:
+            return read_knowledge(data_folder("rules"), packs, Documents(parse=parse))
 
     return load
 

@@ -35,7 +35,7 @@ def main() -> None:
     )
     print(f"{'command':34} {'min':>6} {'median':>7} {'max':>6} {'target':>7}")
     for name, words, target in COMMANDS:
-        command = [sys.executable, "-m", "advisor.cli.main", *(arguments.request if word == "REQUEST" else word for word in words)]
+        command = [sys.executable, "-m", "advisor", *(arguments.request if word == "REQUEST" else word for word in words)]
         seconds = [measure(command) for _ in range(arguments.runs + 1)][1:]
         print(f"{name:34} {min(seconds):6.2f} {statistics.median(seconds):7.2f} {max(seconds):6.2f} {target:7.1f}")
 

@@ -11,7 +11,7 @@ from typing import Any
 from advisor.engine.documents import Documents
 from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.loading import Knowledge, read_knowledge
-from advisor.engine.parsed import ParsedFiles
+from advisor.parsed import ParsedFiles
 from advisor.resources import data_folder
 
 THEN: dict[str, dict[str, Any]] = {

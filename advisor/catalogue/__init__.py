@@ -10,42 +10,47 @@ from types import MappingProxyType
 
 from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry
 from advisor.catalogue.loading import checked_dates, load_entries
+from advisor.located import parse_yaml
+from advisor.parsed import Parse, remembered
 from advisor.resources import data_folder
 
 __all__ = ["datasets", "devices", "load_datasets", "load_devices", "load_models", "models", "newest_date"]
 
 
-def load_models(folder: Path) -> dict[str, ModelEntry]:
+def load_models(folder: Path, parse: Parse = parse_yaml) -> dict[str, ModelEntry]:
     """The models in `folder/models/*.yaml`, by id. Raises KnowledgeError with every fault and its place."""
-    return load_entries(sorted((folder / "models").glob("*.yaml")), ModelEntry)
+    return load_entries(sorted((folder / "models").glob("*.yaml")), ModelEntry, parse)
 
 
-def load_devices(folder: Path) -> dict[str, DeviceEntry]:
+def load_devices(folder: Path, parse: Parse = parse_yaml) -> dict[str, DeviceEntry]:
     """The devices in `folder/devices.yaml`, by id. Raises KnowledgeError with every fault and its place."""
-    return load_entries([folder / "devices.yaml"], DeviceEntry)
+    return load_entries([folder / "devices.yaml"], DeviceEntry, parse)
 
 
-def load_datasets(folder: Path) -> dict[str, DatasetEntry]:
+def load_datasets(folder: Path, parse: Parse = parse_yaml) -> dict[str, DatasetEntry]:
     """The datasets in `folder/datasets.yaml`, by id. Raises KnowledgeError with every fault and its place."""
-    return load_entries([folder / "datasets.yaml"], DatasetEntry)
+    return load_entries([folder / "datasets.yaml"], DatasetEntry, parse)
 
 
 @cache
 def models() -> Mapping[str, ModelEntry]:
     """Every model of the catalogue, by id."""
-    return MappingProxyType(load_models(data_folder("catalogue")))
+    with remembered("models") as parse:
+        return MappingProxyType(load_models(data_folder("catalogue"), parse))
 
 
 @cache
 def devices() -> Mapping[str, DeviceEntry]:
     """Every device of the catalogue, by id."""
-    return MappingProxyType(load_devices(data_folder("catalogue")))
+    with remembered("devices") as parse:
+        return MappingProxyType(load_devices(data_folder("catalogue"), parse))
 
 
 @cache
 def datasets() -> Mapping[str, DatasetEntry]:
     """Every public dataset of the catalogue, by id."""
-    return MappingProxyType(load_datasets(data_folder("catalogue")))
+    with remembered("datasets") as parse:
+        return MappingProxyType(load_datasets(data_folder("catalogue"), parse))
 
 
 @cache

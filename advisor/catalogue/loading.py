@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from advisor.catalogue.entries import DatasetEntry, DeviceEntry, Entry, ModelEntry
 from advisor.errors import Fault, KnowledgeError
 from advisor.located import Document, parse_yaml, path_text, read_text
+from advisor.parsed import Parse
 
 Kind = TypeVar("Kind", bound=ModelEntry | DeviceEntry | DatasetEntry)
 
@@ -24,7 +25,7 @@ class CatalogueFile(Entry, Generic[Kind]):
     entries: list[Kind]
 
 
-def load_entries(files: Iterable[Path], kind: type[Kind]) -> dict[str, Kind]:
+def load_entries(files: Iterable[Path], kind: type[Kind], parse: Parse = parse_yaml) -> dict[str, Kind]:
     """The entries of all files by id, in the order in which they stand.
 
     Raises:
@@ -35,7 +36,7 @@ def load_entries(files: Iterable[Path], kind: type[Kind]) -> dict[str, Kind]:
     faults: list[Fault] = []
     for file in files:
         text, unreadable = read_text(file)
-        document = parse_yaml(text, str(file))
+        document = parse(text, str(file))
         faults += unreadable or document.faults
         if unreadable or document.faults:
             continue

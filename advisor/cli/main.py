@@ -155,7 +155,3 @@ def _show_traceback(error: Exception) -> None:
 
     if os.environ.get("ADVISOR_TRACEBACK"):
         traceback.print_exception(error, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

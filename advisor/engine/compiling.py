@@ -26,6 +26,7 @@ class RuleReader:
     retired: frozenset[str]
     rules: dict[str, Rule] = field(default_factory=dict)
     forbids: dict[str, list[Forbidding]] = field(default_factory=dict)
+    legal: set[tuple[str, type, Any]] = field(default_factory=set)  # facts and values of examples that were found in order
 
     def rule_set(self) -> RuleSet:
         ordered = sorted(self.rules.values(), key=lambda rule: rule.id)
@@ -64,8 +65,9 @@ class RuleReader:
         any_of = read_boxes(*shared, (*path, "any"), data.get("any"))
         unless = read_boxes(*shared, (*path, "unless"), data.get("unless"))
         choice = self.documents.validated(slot.choice, document, (*path, "then"), data["then"]) if "then" in data else None
+        place = document.place((*path, "id"))
         if text is not None:
-            self._check_id(document.place((*path, "id")), text.id, slot, pack)
+            self._check_id(place, text.id, slot, pack)
             self._check_examples(document, path, text)
         if text is None or choice is None or len(self.documents.faults) > before:
             return
@@ -83,7 +85,7 @@ class RuleReader:
             basis=text.basis,
             sources=tuple(text.sources),
             examples=tuple(text.examples),
-            place=document.place((*path, "id")),
+            place=place,
             pack=pack,
             specificity=slot.specificity,
             deprecated=text.status == "deprecated",
@@ -102,12 +104,16 @@ class RuleReader:
     def _check_examples(self, document: Document, path: Steps, text: RuleText) -> None:
         for index, example in enumerate(text.examples):
             for name, value in example.facts.items():
+                if (name, type(value), value) in self.legal:
+                    continue
                 spec = self.vocabulary.get(name)
-                if spec is None or spec.problem_with(value):
-                    where = (*path, "examples", index, "facts", name)
-                    spec = find_fact(self.documents, self.vocabulary, name, document, where)
-                    if spec is not None:
-                        check_value(self.documents, spec, value, document.place(where))
+                if spec is not None and not spec.problem_with(value):
+                    self.legal.add((name, type(value), value))
+                    continue
+                where = (*path, "examples", index, "facts", name)
+                spec = find_fact(self.documents, self.vocabulary, name, document, where)
+                if spec is not None:
+                    check_value(self.documents, spec, value, document.place(where))
 
     def _read_forbid(self, document: Document, path: Steps, data: Any) -> None:
         text = self.documents.validated(ForbidText, document, path, data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 from advisor.choices import Choice
 from advisor.engine.facts import Fact, Facts, Origin, Value
@@ -35,6 +36,16 @@ class Decided:
     def key(self) -> Value | None:
         """What later stages see of the choice."""
         return self.rule.key if self.rule is not None else self.choice.key
+
+    @cached_property
+    def fact(self) -> Fact | None:
+        """The key as a fact."""
+        return None if self.key is None else Fact(self.key, Origin.DECIDED, self.rule_id)
+
+    @property
+    def plain_choice(self) -> dict[str, Any]:
+        """The choice as plain data."""
+        return self.rule.plain_choice if self.rule is not None else self.choice.to_plain()
 
     @property
     def rule_id(self) -> str:
@@ -101,9 +112,9 @@ def redecide(
 
 def _tell(known: dict[str, Fact], outcome: Outcome) -> None:
     """Make a decision a fact for the slots after it."""
-    key = _key(outcome)
-    if outcome.slot.fact is not None and key is not None:
-        known[outcome.slot.fact] = Fact(key, Origin.DECIDED, outcome.decided[0].rule_id)
+    fact = outcome.decided[0].fact if outcome.slot.fact is not None and outcome.decided else None
+    if outcome.slot.fact is not None and fact is not None:
+        known[outcome.slot.fact] = fact
 
 
 def _key(outcome: Outcome) -> Value | None:

@@ -10,14 +10,13 @@ from pathlib import Path
 from advisor.engine.compiling import RuleReader
 from advisor.engine.declaring import read_slots, read_vocabulary
 from advisor.engine.documents import FACTS_FILE, RETIRED_FILE, SLOTS_FILE, Documents
-from advisor.engine.parsed import ParsedFiles
 from advisor.engine.rules import RuleSet
 from advisor.engine.vocabulary import Vocabulary
 from advisor.errors import KnowledgeError, Place
+from advisor.parsed import remembered
 from advisor.resources import data_folder
 
 SHIPPED = "shipped"
-PARSED_FILE = "rules.json"
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,8 @@ def load_knowledge(packs: tuple[Path, ...] = ()) -> Knowledge:
 
 @cache
 def _load(packs: tuple[Path, ...]) -> Knowledge:
-    from advisor.cache import cache_folder
-
-    parsed = ParsedFiles(cache_folder() / PARSED_FILE)
-    knowledge = read_knowledge(data_folder("rules"), packs, Documents(parse=parsed.parse))
-    if not packs:
-        parsed.keep()
-    return knowledge
+    with remembered("packs" if packs else "rules") as parse:
+        return read_knowledge(data_folder("rules"), packs, Documents(parse=parse))
 
 
 def load_rules(packs: tuple[Path, ...] = ()) -> RuleSet:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from advisor.choices import Choice
+from advisor.choices import Choice, Technique
 from advisor.engine.facts import Facts, Value
 from advisor.engine.indexing import Index, index_rules
 from advisor.engine.region import Box, Domain, meet, without
@@ -107,10 +107,15 @@ class Slot:
     specificity: tuple[str, ...]
     place: Place
 
-    @property
+    @cached_property
     def fact(self) -> str | None:
         """The fact that later stages see, for slots whose choice has a key."""
         return f"decision.{self.name}" if self.hit != "collect" else None
+
+    @cached_property
+    def shapes_recipe(self) -> bool:
+        """Whether it changes what is built and trained, and not the guidance around it alone."""
+        return self.choice is Technique if self.hit == "collect" else (self.path or "recipe").startswith("recipe")
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +145,11 @@ class Rule:
     def key(self) -> Value | None:
         """What later stages see of the choice."""
         return self.choice.key
+
+    @cached_property
+    def plain_choice(self) -> dict[str, Any]:
+        """The choice as plain data, made once."""
+        return self.choice.to_plain()
 
     @cached_property
     def facts(self) -> frozenset[str]:

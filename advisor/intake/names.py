@@ -43,12 +43,15 @@ class NameIndex:
     def __init__(self, entries: Mapping[str, Named]) -> None:
         ids: dict[Runs, list[str]] = {}
         self.of: dict[str, list[Runs]] = {}
+        self._with: dict[str, dict[str, None]] = {}  # the ids with a run in a name of theirs, in order
         self._shown: dict[str, str] = {}
         for entry in entries.values():
             for name in _spellings(entry):
                 runs = tuple(found[0] for found in _RUN.finditer(name.lower()))
                 self._shown.setdefault(_joined(runs), entry.name)
                 self.of.setdefault(entry.id, []).append(runs)
+                for run in runs:
+                    self._with.setdefault(run, {})[entry.id] = None
                 if runs and entry.id not in ids.setdefault(runs, []):
                     ids[runs].append(entry.id)
         self._ids = {runs: tuple(found) for runs, found in ids.items()}
@@ -87,7 +90,7 @@ class NameIndex:
             places = (at for at in range(len(name) - width + 1) if name[at : at + width] == runs)
             return any(all(run.isdigit() or run in plain for run in name[:at] + name[at + width :]) for at in places)
 
-        return [id_ for id_, names in self.of.items() if any(map(is_variant, names))]
+        return [id_ for id_ in self._with.get(runs[0], ()) if any(map(is_variant, self.of[id_]))] if runs else []
 
     def beginning(self, runs: Runs) -> list[str]:
         """The ids with a name that begins with these runs."""

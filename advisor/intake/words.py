@@ -12,7 +12,8 @@ from advisor.engine.facts import Value
 from advisor.errors import KnowledgeError
 from advisor.intake.accuracy import Metrics
 from advisor.intake.count_patterns import Nouns, compile_nouns
-from advisor.located import parse_yaml, read_text
+from advisor.located import read_text
+from advisor.parsed import remembered
 from advisor.resources import data_folder
 
 FILE = "vocabulary.yaml"
@@ -157,7 +158,8 @@ def load_words() -> Words:
         KnowledgeError: when the file cannot be read.
     """
     text, faults = read_text(data_folder("rules") / FILE)
-    document = parse_yaml(text, FILE)
+    with remembered("vocabulary") as parse:
+        document = parse(text, FILE)
     if faults or document.faults:
         raise KnowledgeError(faults or document.faults)
     return compile_words(document.data)

@@ -88,10 +88,9 @@ def _ranked(kept: list[ModelEntry], brief: Brief, named: object) -> list[ModelEn
     adaptation = brief.choice("adaptation")
     assert isinstance(capacity, Capacity) and isinstance(adaptation, Adaptation)
     first = [entry for entry in kept if entry.id == named]
-    fitting = [entry for entry in kept if entry.id != named and (entry.pretrained or adaptation.name == "scratch")]
-    others = [entry for entry in kept if entry.id != named and entry not in fitting]
     ranks: list[list[ModelEntry]] = []
-    for group in (fitting, others):
+    for is_fitting in (True, False):
+        group = [entry for entry in kept if entry.id != named and (entry.pretrained or adaptation.name == "scratch") is is_fitting]
         tiers = [[entry for entry in group if entry.tier == tier] for tier in capacity.tiers]
         depth = max((len(tier) for tier in tiers), default=0)
         ranks.append([tier[place] for place in range(depth) for tier in tiers if place < len(tier)])

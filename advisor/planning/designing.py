@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from advisor.catalogue.entries import DeviceEntry, ModelEntry
-from advisor.engine.facts import Facts
 from advisor.engine.loading import Knowledge
 from advisor.planning.candidates import Proposal, Rejected, propose
 from advisor.planning.checking import Assessment, target_device
@@ -67,18 +66,17 @@ class Search:
 
 def search(
     knowledge: Knowledge,
-    facts: Facts,
-    brief: Brief,
+    request: Brief,
     models: Mapping[str, ModelEntry],
     devices: Mapping[str, DeviceEntry],
     checker: Checker | None,
     depth: Depth,
 ) -> Search:
     """Compare the candidates and choose the first that fits every limit and, at depth `smoke`, really trains."""
-    proposal: Proposal = propose(models, brief, knowledge.rules.forbids)
+    proposal: Proposal = propose(models, request, knowledge.rules.forbids)
 
     def attempt(entry: ModelEntry) -> Tried:
-        return try_one(knowledge, facts, entry, devices, checker)
+        return try_one(knowledge, request, entry, devices, checker)
 
     if checker is None:
         tried = [attempt(entry) for entry in proposal.compared]
@@ -97,13 +95,13 @@ def search(
     return Search(chosen, tuple(tried), proposal.rejected)
 
 
-def try_one(knowledge: Knowledge, facts: Facts, entry: ModelEntry, devices: Mapping[str, DeviceEntry], checker: Checker | None) -> Tried:
+def try_one(knowledge: Knowledge, request: Brief, entry: ModelEntry, devices: Mapping[str, DeviceEntry], checker: Checker | None) -> Tried:
     """One candidate, repaired as far as it goes."""
 
     def verify(design: Design) -> StaticEvidence | Refusal | None:
         return checker.static(make_job(design, devices, "static")) if checker else None
 
-    return Tried(*fit(knowledge, facts, entry, verify, devices))
+    return Tried(*fit(knowledge, request, entry, verify, devices))
 
 
 def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke"], *, cross_check: bool = False) -> Job:

@@ -1,4 +1,4 @@
-"""`plan(facts, candidate, edits) -> Design`: the heart, and pure.
+"""`plan(brief, candidate, edits) -> Design`: the heart, and pure.
 
 Request stages are decided once; candidate stages once for each candidate, with `model.*` as facts. An edit assigns a slot,
 and every later stage is evaluated again, so that nothing stale survives: full fine-tuning edited to LoRA gets LoRA's rate.
@@ -24,8 +24,9 @@ NO_EDITS: Edits = {}
 
 @dataclass(frozen=True)
 class Brief:
-    """What was decided about the request, before any candidate."""
+    """What was decided about the request, before any candidate. `given` are its facts without the decisions."""
 
+    given: Facts
     facts: Facts
     outcomes: Outcomes
 
@@ -52,13 +53,14 @@ class Design:
 def brief(knowledge: Knowledge, facts: Facts, edits: Edits = NO_EDITS) -> Brief:
     """Decide the request stages."""
     outcomes, known = decide(knowledge.rules, knowledge.rules.per("request"), facts, edits)
-    return Brief(known, outcomes)
+    return Brief(facts, known, outcomes)
 
 
-def plan(knowledge: Knowledge, facts: Facts, candidate: ModelEntry, edits: Edits = NO_EDITS) -> Design:
-    """Decide everything for one candidate. `facts` are the request's own, before any decision."""
+def plan(knowledge: Knowledge, request: Brief, candidate: ModelEntry, edits: Edits = NO_EDITS) -> Design:
+    """Decide everything for one candidate; about the request again only where an edit is to one of its slots."""
     every = {**forced(knowledge, candidate), **edits}
-    request = brief(knowledge, facts, every)
+    if any(edit.slot.per == "request" for edit in every.values()):
+        request = brief(knowledge, request.given, every)
     known = {**request.facts, **model_facts(candidate)}
     outcomes, decided = decide(knowledge.rules, knowledge.rules.per("candidate"), known, every)
     together = {**request.outcomes, **outcomes}

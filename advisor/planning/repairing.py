@@ -14,11 +14,10 @@ from typing import cast
 from advisor import choices as c
 from advisor.catalogue.entries import DeviceEntry, ModelEntry
 from advisor.engine.deciding import Decided
-from advisor.engine.facts import Facts
 from advisor.engine.loading import Knowledge
 from advisor.planning.checking import Assessment, assess
 from advisor.planning.figures import DECODERS, FORMAT_OF, GIB
-from advisor.planning.plan import NO_EDITS, Design, Edits, plan
+from advisor.planning.plan import NO_EDITS, Brief, Design, Edits, plan
 from advisor.planning.sizing import value
 from advisor.report import Check, Edit
 from advisor.verify.evidence import Refusal, StaticEvidence
@@ -31,16 +30,16 @@ Verify = Callable[[Design], StaticEvidence | Refusal | None]
 
 
 def fit(
-    knowledge: Knowledge, facts: Facts, candidate: ModelEntry, verify: Verify, devices: Mapping[str, DeviceEntry]
+    knowledge: Knowledge, request: Brief, candidate: ModelEntry, verify: Verify, devices: Mapping[str, DeviceEntry]
 ) -> tuple[Assessment, tuple[Edit, ...]]:
     """The candidate's design, edited until it fits or nothing more can be done; and what was edited, with the numbers."""
     edits: Edits = NO_EDITS
     done: list[Edit] = []
-    assessment = _assessed(knowledge, facts, candidate, edits, verify, devices)
+    assessment = _assessed(knowledge, request, candidate, edits, verify, devices)
     while len(done) < MOST_EDITS and (proposed := next(_proposals(knowledge, assessment), None)) is not None:
         check, decided, before = proposed
         edits = _with(knowledge, edits, decided)
-        following = _assessed(knowledge, facts, candidate, edits, verify, devices)
+        following = _assessed(knowledge, request, candidate, edits, verify, devices)
         done.append(_edit(check, decided, before, following))
         assessment = following
     return _marked(assessment, done), tuple(done)
@@ -55,9 +54,9 @@ def _with(knowledge: Knowledge, edits: Edits, decided: Decided) -> Edits:
 
 
 def _assessed(
-    knowledge: Knowledge, facts: Facts, candidate: ModelEntry, edits: Edits, verify: Verify, devices: Mapping[str, DeviceEntry]
+    knowledge: Knowledge, request: Brief, candidate: ModelEntry, edits: Edits, verify: Verify, devices: Mapping[str, DeviceEntry]
 ) -> Assessment:
-    design = plan(knowledge, facts, candidate, edits)
+    design = plan(knowledge, request, candidate, edits)
     return assess(design, verify(design), devices)
 
 

@@ -9,12 +9,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from advisor.choices import Technique
 from advisor.engine.deciding import Outcome, Outcomes, redecide
 from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.loading import Knowledge
 from advisor.engine.region import Span
-from advisor.engine.rules import RuleSet, Slot
+from advisor.engine.rules import RuleSet
 from advisor.engine.vocabulary import FactSpec
 from advisor.planning.plan import Design, forced
 from advisor.report import Sensitivity
@@ -85,7 +84,8 @@ def outcomes_at(knowledge: Knowledge, design: Design, name: str, value: Value, d
     """What would be decided for the same candidate if one fact had another value."""
     facts = derive({**design.facts, name: Fact(value, Origin.STATED)})
     changed = {fact for fact, known in facts.items() if known is not design.facts.get(fact)}
-    slots = [slot for slot in knowledge.rules.slots if slot.name in design.outcomes and _is_recipe(slot)]
+    # Guidance changes its wording at many thresholds; what matters here is what would be built and trained.
+    slots = [slot for slot in knowledge.rules.slots if slot.name in design.outcomes and slot.shapes_recipe]
     return redecide(knowledge.rules, slots, facts, design.outcomes, changed, {**forced(knowledge, design.candidate), **design.edits})
 
 
@@ -139,7 +139,7 @@ def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) ->
 
 def _ends(rules: RuleSet, fact: str, facts: Facts) -> set[float]:
     """The finite ends of a fact's constraints, in the rules that may still hold of such a request."""
-    slots = [slot for slot in rules.slots if _is_recipe(slot) and fact in rules.facts_of[slot.name]]
+    slots = [slot for slot in rules.slots if slot.shapes_recipe and fact in rules.facts_of[slot.name]]
     eligible = (rule for slot in slots for rule in rules.index[slot.name].eligible(facts) if fact in rule.facts)
     spans = (domain for rule in eligible for name, domain in rule.leaves if name == fact and isinstance(domain, Span))
     return {
@@ -157,13 +157,6 @@ def _distance(flip: Flip) -> tuple[float, str, str]:
     return (abs(math.log(float(flip.threshold) / float(flip.value))), flip.fact, flip.slot)
 
 
-def _is_recipe(slot: Slot) -> bool:
-    """Guidance changes its wording at many thresholds; what matters here is what would be built and trained."""
-    if slot.hit == "collect":
-        return slot.choice is Technique
-    return (slot.path or "recipe").startswith("recipe")
-
-
 def _values(outcome: Outcome) -> list[object]:
     return [decided.choice for decided in outcome.decided]
 
@@ -172,9 +165,7 @@ def _shown(outcome: Outcome, other: Outcome) -> object:
     """What tells one outcome from another: the names, or where there are none or the same, the whole values."""
     keys = [decided.key for decided in outcome.decided]
     if keys == [decided.key for decided in other.decided] or None in keys:
-        values: list[object] = [
-            decided.choice.model_dump(mode="json", exclude_none=True, exclude_defaults=True) for decided in outcome.decided
-        ]
+        values: list[object] = [decided.plain_choice for decided in outcome.decided]
     else:
         values = list(keys)
     return values if outcome.slot.hit == "collect" else values[0] if values else "nothing"

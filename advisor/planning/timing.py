@@ -7,7 +7,7 @@ from functools import cache
 from typing import Literal
 
 from advisor.catalogue.entries import DeviceEntry
-from advisor.located import parse_yaml
+from advisor.parsed import remembered
 from advisor.recipe import Precision
 from advisor.resources import data_folder
 from advisor.wire import Basis, Quantity
@@ -31,7 +31,8 @@ class Band:
 @cache
 def _bands() -> dict[str, dict[str, Band]]:
     path = data_folder("catalogue") / "efficiency.yaml"
-    data = parse_yaml(path.read_text(encoding="utf-8"), path.name).data
+    with remembered("efficiency") as parse:
+        data = parse(path.read_text(encoding="utf-8"), path.name).data
     return {work: {key: Band(**entry[key]) for key in ("share", "overhead_ms") if key in entry} for work, entry in data.items()}
 
 

@@ -56,7 +56,7 @@ def test_a_terminal_sees_a_bar_with_rate_and_time_left(source: Path, tmp_path: P
     import subprocess
 
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "advisor.cli.main", "batch", str(source), "-o", str(tmp_path / "out"), "--verify", "none"]
+    command = [sys.executable, "-m", "advisor", "batch", str(source), "-o", str(tmp_path / "out"), "--verify", "none"]
     done = subprocess.run(command, stderr=theirs, stdout=subprocess.DEVNULL, timeout=60, check=False, env={**os.environ, "TERM": "xterm"})
     os.close(theirs)
     said = os.read(ours, 2**16).decode()

@@ -48,7 +48,7 @@ def whole(out: Path) -> list[bytes]:
 @pytest.mark.parametrize("options", [("--jobs", "1"), ("--jobs", "2"), ("--jobs", "2", "--unordered")])
 def test_killed_at_random_moments_nothing_is_lost_and_nothing_done_twice(tmp_path: Path, options: tuple[str, ...]) -> None:
     source, out, chance = write_requests(tmp_path / "in.ndjson", MANY_LINES), tmp_path / "out.ndjson", random.Random(len(options))
-    command = [sys.executable, "-m", "advisor.cli.main", "batch", str(source), "-o", str(out), "--verify", "none", "--resume", *options]
+    command = [sys.executable, "-m", "advisor", "batch", str(source), "-o", str(out), "--verify", "none", "--resume", *options]
     kills, status = 0, -signal.SIGKILL
     while status == -signal.SIGKILL:
         before = whole(out)

@@ -39,7 +39,7 @@ def choices(design: Design, slot: str) -> list[object]:
 
 def replanned(knowledge: Knowledge, facts: Facts, design: Design, fact: str, value: Value) -> Design:
     """The same candidate under another value of one fact, decided from the beginning."""
-    return plan(knowledge, follow({**facts, fact: Fact(value, Origin.STATED)}), design.candidate)
+    return plan(knowledge, brief(knowledge, follow({**facts, fact: Fact(value, Origin.STATED)})), design.candidate)
 
 
 def assert_proved(knowledge: Knowledge, facts: Facts, design: Design) -> None:
@@ -72,7 +72,7 @@ def sides(knowledge: Knowledge, flip: Flip) -> tuple[list[Value], list[Value]]:
 def test_every_entry_holds_when_planned_afresh_on_both_sides(knowledge: Knowledge, name: str) -> None:
     facts = facts_of(knowledge, name)
     for candidate in propose(catalogue.models(), brief(knowledge, facts)).compared:
-        assert_proved(knowledge, facts, plan(knowledge, facts, candidate))
+        assert_proved(knowledge, facts, plan(knowledge, brief(knowledge, facts), candidate))
 
 
 @settings(max_examples=25, deadline=None)
@@ -83,12 +83,12 @@ def test_every_entry_holds_for_requests_of_any_size(name: str, samples: int, cla
     facts = follow({**facts_of(knowledge, name), **{fact: Fact(value, Origin.STATED) for fact, value in varied.items()}})
     compared = propose(catalogue.models(), brief(knowledge, facts)).compared
     for candidate in compared[:1]:
-        assert_proved(knowledge, facts, plan(knowledge, facts, candidate))
+        assert_proved(knowledge, facts, plan(knowledge, brief(knowledge, facts), candidate))
 
 
 def test_the_nearest_come_first_and_name_the_rule(knowledge: Knowledge) -> None:
     facts = facts_of(knowledge, "defects")
-    design = plan(knowledge, facts, propose(catalogue.models(), brief(knowledge, facts)).compared[0])
+    design = plan(knowledge, brief(knowledge, facts), propose(catalogue.models(), brief(knowledge, facts)).compared[0])
     entries = sensitivity(knowledge, design, follow)
     assert entries
     assert all(entry.before != entry.after for entry in entries)

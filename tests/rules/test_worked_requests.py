@@ -51,7 +51,7 @@ def given(knowledge: Knowledge, kind: str, samples: int, **values: Any) -> Facts
 def designed(knowledge: Knowledge, facts: Facts) -> Design:
     """The design of the first candidate."""
     proposal = propose(catalogue.models(), brief(knowledge, facts))
-    return plan(knowledge, facts, proposal.compared[0])
+    return plan(knowledge, brief(knowledge, facts), proposal.compared[0])
 
 
 def compared(knowledge: Knowledge, facts: Facts) -> set[str]:
@@ -90,8 +90,8 @@ def test_deberta_is_not_trained_in_float16(knowledge: Knowledge) -> None:
     facts = given(knowledge, "text_classification", 20_000, **T4)
     deberta = next(entry for entry in catalogue.models().values() if entry.line == "deberta")
     other = next(entry for entry in catalogue.models().values() if entry.line == "bert" and "text_classification" in entry.tasks)
-    assert plan(knowledge, facts, deberta).recipe.precision == "fp32"
-    assert plan(knowledge, facts, other).recipe.precision == "fp16"
+    assert plan(knowledge, brief(knowledge, facts), deberta).recipe.precision == "fp32"
+    assert plan(knowledge, brief(knowledge, facts), other).recipe.precision == "fp16"
 
 
 def test_sales_are_forecast_without_training_and_judged_against_naive(knowledge: Knowledge) -> None:
@@ -106,7 +106,7 @@ def test_sales_are_forecast_without_training_and_judged_against_naive(knowledge:
 
 def test_a_forecaster_without_weights_is_trained_with_scaling_fitted_on_the_past(knowledge: Knowledge) -> None:
     facts = given(knowledge, "forecasting", 730, **{"data.horizon": 7, "data.context": 30, "compute.kind": "cpu"})
-    design = plan(knowledge, facts, catalogue.models()["lstm_forecaster"])
+    design = plan(knowledge, brief(knowledge, facts), catalogue.models()["lstm_forecaster"])
     assert design.recipe.optimizer.name == "adam" and design.recipe.optimizer.learning_rate == pytest.approx(1e-3)
     assert design.recipe.gradient_clip_norm == 1.0
     assert "training part" in texts(design, "normalization")
@@ -147,7 +147,7 @@ def test_images_from_scratch_follow_the_recipe_of_their_family(
 ) -> None:
     facts = given(knowledge, "image_classification", 1_281_167, **{**CLUSTER, "task.scratch": True})
     model = next(entry for entry in catalogue.models().values() if entry.line == line)
-    recipe = plan(knowledge, facts, model).recipe
+    recipe = plan(knowledge, brief(knowledge, facts), model).recipe
     assert (recipe.optimizer.name, recipe.batch.effective, recipe.epochs) == (name, batch, epochs)
     assert recipe.optimizer.learning_rate == pytest.approx(rate) and recipe.ema
     assert {"mixup", "cutmix"} <= {technique.name for technique in recipe.augmentation}
