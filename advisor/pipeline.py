@@ -26,7 +26,7 @@ from advisor.intake import Intake, read_facts
 from advisor.intake.derive import follow
 from advisor.planning.designing import Checker, Depth, Search, Tried, search, try_one
 from advisor.planning.plan import Brief, brief
-from advisor.planning.relaxing import Breach, accuracy_breach, relax
+from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax
 from advisor.planning.sensitivity import sensitivity
 from advisor.reading import read_request
 from advisor.request import Request
@@ -163,17 +163,24 @@ def _infeasible(session: Session, decided: Brief, found: Search, accuracy: Breac
 
 
 def _verified(session: Session, relaxation: r.Relaxation, checker: Checker | None) -> r.Relaxation:
-    """The relaxation with its limits really relaxed and its model really checked."""
+    """The relaxation with its limits really relaxed and its model really checked; once more with the figures that this found."""
     if checker is None or relaxation.candidate is None:
         return relaxation
+    attempt = _attempted(session, relaxation, checker)
+    corrected = None if attempt.fits else correct(relaxation, attempt)
+    if corrected is not None:
+        relaxation, attempt = corrected, _attempted(session, corrected, checker)
+    return relaxation.model_copy(update={"verified": attempt.fits})
+
+
+def _attempted(session: Session, relaxation: r.Relaxation, checker: Checker) -> Tried:
     changed = {
         change.fact: replace(session.facts[change.fact], value=change.needed)
         for change in relaxation.changes
         if change.fact in session.facts
     }
     request = brief(session.knowledge, {**session.facts, **changed})
-    attempt = try_one(session.knowledge, request, catalogue.models()[relaxation.candidate], catalogue.devices(), checker)
-    return relaxation.model_copy(update={"verified": attempt.fits})
+    return try_one(session.knowledge, request, catalogue.models()[str(relaxation.candidate)], catalogue.devices(), checker)
 
 
 def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.Report:
@@ -251,7 +258,8 @@ def _report(
         decisions=p.decisions(outcomes, known),
         assumptions=_assumptions(known),
         baselines=_baselines(outcomes, known) if baselines is None else baselines,
-        warnings=[*session.intake.notices, *notices, *_notices(outcomes, known)],
+        # What to mind in a design is for those who get one.
+        warnings=[*session.intake.notices, *notices, *(_notices(outcomes, known) if status is r.Status.DESIGNED else [])],
         facts=p.matched(sorted(known), known),
         provenance=provenance,
         **parts,

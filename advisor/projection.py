@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from advisor import choices as c
@@ -200,10 +200,16 @@ def engineering_practice(design: Design) -> r.EngineeringPractice:
     )
 
 
+def _standing(design: Design) -> str:
+    """What the expected accuracy rests on."""
+    rule = design.outcomes["expectation"].decided[0].rule
+    return "a judgement" if rule is None or rule.basis == "judgement" else "published"
+
+
 def expected_performance(design: Design, figures: dict[str, Quantity]) -> r.ExpectedPerformance:
     expectation = only(design.outcomes, "expectation", c.Expectation)
     accuracy = (
-        f"{fill(expectation.text, design.facts)} (published, not a promise)"
+        f"{fill(expectation.text, design.facts)} ({_standing(design)}, not a promise)"
         if expectation
         else "unknown before a pilot run: no published result is for this data"
     )
@@ -229,10 +235,11 @@ def span(figure: Quantity | None, of: str) -> str:
 
 def decisions(outcomes: Outcomes, facts: Facts) -> list[r.Decision]:
     """Every decided value with the rule that decided it, the facts that matched, the sources, and what it overrode."""
-    return [_decision(decided, facts) for outcome in outcomes.values() for decided in outcome.decided]
+    known = {fact.fact: fact for fact in matched(facts, facts)}
+    return [_decision(decided, facts, known) for outcome in outcomes.values() for decided in outcome.decided]
 
 
-def _decision(decided: Decided, facts: Facts) -> r.Decision:
+def _decision(decided: Decided, facts: Facts, known: Mapping[str, r.MatchedFact]) -> r.Decision:
     rule, slot = decided.rule, decided.slot
     value = _filled(decided.plain_choice, facts)
     if rule is None:
@@ -245,7 +252,7 @@ def _decision(decided: Decided, facts: Facts) -> r.Decision:
         title=fill(rule.title, facts),
         why=fill(rule.why, facts),
         confidence=rule.confidence,
-        facts=matched(sorted(rule.facts), facts),
+        facts=[known[name] for name in sorted(rule.facts) if name in known],
         sources=list(rule.sources),
         overrode=[other.id for other in decided.overrode],
         path=slot.path,

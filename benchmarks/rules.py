@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import gc
 import json
 import os
 import platform
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from advisor import catalogue
+from advisor.__main__ import ALLOCATIONS_BETWEEN_COLLECTIONS
 from advisor.engine.deciding import decide
 from advisor.engine.documents import Documents
 from advisor.engine.facts import Fact, Origin
@@ -39,6 +41,7 @@ MILLISECONDS = 1000.0
 
 
 def main() -> None:
+    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)  # as the command does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("request", nargs="?", default=str(EXAMPLE))
     parser.add_argument("--rules", action="append", default=[], metavar="DIR", help="a folder of further rules; may be given again")

@@ -21,7 +21,7 @@ EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "defects.yaml"
 COMMANDS = (
     ("advisor --help", ["--help"], 0.3),
     ("advisor design --verify none", ["design", "REQUEST", "--verify", "none"], 0.6),
-    ("advisor design --verify static", ["design", "REQUEST", "--verify", "static"], 6.0),
+    ("advisor design --verify static", ["design", "REQUEST", "--verify", "static", "--no-cache"], 6.0),
 )
 
 

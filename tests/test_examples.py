@@ -148,6 +148,19 @@ def test_impossible_names_the_binding_limits_and_the_smallest_changes() -> None:
     assert report.model_design is None
 
 
+@pytest.mark.slow
+def test_the_smallest_changes_to_an_impossible_request_are_really_checked() -> None:
+    report = design(path_of("impossible"), "static")
+    assert report.relaxations and all(relaxation.verified for relaxation in report.relaxations)
+    needed = {change.fact: change.needed for change in report.relaxations[0].changes}
+    assert 2.54 < needed["limit.model_mb"] < 3.0, "the size of the file as exported, not of the published parameters"
+
+
+def test_who_gets_no_design_is_not_told_what_to_mind_in_one() -> None:
+    assert design(path_of("missing"), "none").warnings == []
+    assert design(path_of("defects"), "none").warnings
+
+
 def test_nan_gets_ordered_guidance_at_once_and_the_questions_that_sharpen_it() -> None:
     report = design(path_of("nan"), "none")
     assert report.status is Status.NEEDS_INPUT

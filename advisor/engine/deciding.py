@@ -94,8 +94,9 @@ def redecide(
 ) -> dict[str, Outcome]:
     """`decide` again after some facts changed: only slots whose rules name a changed fact, or a decision that changed."""
     slots, moved = tuple(slots), set(changed)
-    stale = {slot.fact for slot in slots}
-    known = {name: fact for name, fact in facts.items() if name not in stale}
+    known = dict(facts)
+    for slot in slots:
+        known.pop(slot.fact or "", None)
     outcomes: dict[str, Outcome] = {}
     for slot in slots:
         outcome, given = before[slot.name], (assigned or {}).get(slot.name)

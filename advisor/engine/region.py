@@ -8,7 +8,7 @@ which facts show it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Union
 
@@ -29,6 +29,11 @@ class Among:
 
     def holds(self, value: Value) -> bool:
         return (value in self.values) is not self.negated
+
+    @property
+    def test(self) -> Callable[[Value], bool]:
+        """`holds`, as the fastest call that says the same."""
+        return self.holds if self.negated else self.values.__contains__
 
     @property
     def is_empty(self) -> bool:
@@ -96,6 +101,11 @@ class Span:
             if interval.holds(value):  # type: ignore[arg-type]
                 return True
         return False
+
+    @property
+    def test(self) -> Callable[[Value], bool]:
+        """`holds`, as the fastest call that says the same."""
+        return self.intervals[0].holds if len(self.intervals) == 1 else self.holds  # type: ignore[return-value]
 
     @property
     def is_empty(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -173,17 +173,23 @@ class Rule:
 
     def truth(self, facts: Facts) -> bool | None:
         """Kleene's three values: whether the condition holds, or None where unknown facts decide."""
-        holds = box_truth(self.when, facts)
+        when, any_of, unless = self._tests
+        holds = _all_hold(when, facts)
         if holds is False:
             return False
-        if self.any:
-            holds = _both(holds, _either(box_truth(box, facts) for box in self.any))
+        if any_of:
+            holds = _both(holds, _either(_all_hold(tests, facts) for tests in any_of))
             if holds is False:
                 return False
-        if self.unless:
-            barred = _either(box_truth(box, facts) for box in self.unless)
+        if unless:
+            barred = _either(_all_hold(tests, facts) for tests in unless)
             holds = _both(holds, None if barred is None else not barred)
         return holds
+
+    @cached_property
+    def _tests(self) -> tuple[Tests, tuple[Tests, ...], tuple[Tests, ...]]:
+        """The boxes as calls: a thousand constraints are tried for a report, and the look-ups would take most of the time."""
+        return _tests_of(self.when), tuple(map(_tests_of, self.any)), tuple(map(_tests_of, self.unless))
 
     def unknown(self, facts: Facts) -> frozenset[str]:
         """The unknown facts on which an undecided condition hangs."""
@@ -192,16 +198,27 @@ class Rule:
         return frozenset(fact for part in hanging for box in part if box_truth(box, facts) is None for fact in box if fact not in facts)
 
 
-def box_truth(box: Box, facts: Facts) -> bool | None:
-    """Whether every constraint holds; None where none fails and one is unknown."""
+Tests = tuple[tuple[str, Callable[[Value], bool]], ...]
+
+
+def _tests_of(box: Box) -> Tests:
+    return tuple((name, domain.test) for name, domain in box.items())
+
+
+def _all_hold(tests: Tests, facts: Facts) -> bool | None:
     truth: bool | None = True
-    for name, domain in box.items():
+    for name, holds in tests:
         fact = facts.get(name)
         if fact is None:
             truth = None
-        elif not domain.holds(fact.value):
+        elif not holds(fact.value):
             return False
     return truth
+
+
+def box_truth(box: Box, facts: Facts) -> bool | None:
+    """Whether every constraint holds; None where none fails and one is unknown."""
+    return _all_hold(_tests_of(box), facts)
 
 
 def _both(left: bool | None, right: bool | None) -> bool | None:

@@ -73,7 +73,7 @@ def breaches(entry: ModelEntry, facts: Facts, tried: Tried | None, accuracy: Bre
 def _of_check(check: Check) -> Breach:
     figure = check.figures.get("latency")
     needed = figure.low if figure is not None and figure.low is not None else check.value or 0.0
-    return Breach(LIMIT_OF_CHECK[check.name], check.limit or 0.0, needed, check.unit or "", f"{check.name}: {check.detail}")
+    return Breach(LIMIT_OF_CHECK.get(check.name, check.name), check.limit or 0.0, needed, check.unit or "", f"{check.name}: {check.detail}")
 
 
 def relax(serving: Iterable[ModelEntry], facts: Facts, search: Search | None, accuracy: Breach | None) -> tuple[Relaxation, ...]:
@@ -94,5 +94,24 @@ def relax(serving: Iterable[ModelEntry], facts: Facts, search: Search | None, ac
 
 def _told(entry: ModelEntry, broken: tuple[Breach, ...]) -> Relaxation:
     changes = [RelaxationChange(fact=breach.fact, limit=breach.limit, needed=breach.needed, unit=breach.unit) for breach in broken]
+    return Relaxation(changes=changes, candidate=entry.id, text=_text(entry, changes))
+
+
+def _text(entry: ModelEntry, changes: list[RelaxationChange]) -> str:
     steps = " and ".join(f"{change.fact} from {change.limit:g} to {change.needed:g} {change.unit}" for change in changes)
-    return Relaxation(changes=changes, candidate=entry.id, text=f"Change {steps}; then {entry.name} serves.")
+    return f"Change {steps}; then {entry.name} serves."
+
+
+def correct(relaxation: Relaxation, attempt: Tried) -> Relaxation | None:
+    """The relaxation with the figures that its model really has; None where it breaks a limit that was not to be changed.
+
+    A model that was not compared is first judged by its published size, from which its real one differs a little.
+    """
+    found = {breach.fact: breach for breach in map(_of_check, attempt.assessment.failed)}
+    if not found.keys() <= {change.fact for change in relaxation.changes}:
+        return None
+    changes = [
+        change.model_copy(update={"needed": math.ceil(found[change.fact].needed * 100) / 100}) if change.fact in found else change
+        for change in relaxation.changes
+    ]
+    return relaxation.model_copy(update={"changes": changes, "text": _text(attempt.entry, changes)})

@@ -38,6 +38,8 @@ _BASIS_LABELS = {
     Basis.RULED: "from a rule",
 }
 
+WIDE = 10  # an interval whose ends are so many times apart has no common number of decimals
+
 
 def format_number(value: float) -> str:
     """Three significant digits and no exponent between 10^-3 and 10^15: 0.05, 28.6, 1,380; beyond, 2e-5."""
@@ -67,11 +69,11 @@ def format_amount(value: float, unit: str | None = None, low: float | None = Non
 
 
 def format_interval(low: float, high: float, unit: str | None = None) -> str:
-    """Both ends in the unit of the upper one and to as many decimals as either needs: `1.2–1.9 s`, `4.98–5.60 GiB`."""
+    """Both ends in the unit of the upper one, near ones to as many decimals as either needs: `4.98–5.60 GiB`, `0.999–25.8 ms`."""
     factor, label = _scale(unit, high)
     ends = [format_number(end / factor) for end in (low, high)]
     decimals = max(len(end.partition(".")[2]) for end in ends)
-    if decimals and not any("e" in end for end in ends):
+    if decimals and high < WIDE * low and not any("e" in end for end in ends):
         ends = [f"{end / factor:,.{decimals}f}" for end in (low, high)]
     return _with_label("–".join(ends), label)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable
 from io import StringIO
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 LINE_LIMIT = 400
 ROWS = 6
 BAR_CELLS = 24
+_SENTENCE_END = re.compile(r"(?<=[a-z)%]\.)\s+(?=[A-Z])|;\s")
 _HEADINGS = {
     Status.DESIGNED: ("DESIGNED", "green"),
     Status.NEEDS_INPUT: ("NEEDS INPUT", "yellow"),
@@ -67,7 +69,7 @@ def _design(console: Console, report: Report) -> None:
             ("Adaptation", describe_adaptation(recipe)),
             ("Recipe", summarize_recipe(recipe)),
         ]
-        rows += [(item.label, f"{item.text} [{item.basis}]") for item in list_expectations(report)]
+        rows += [(item.label, f"{_first_sentence(item.text)} [{item.basis}]") for item in list_expectations(report)]
         _section(console, "Design", rows)
     _checks(console, report)
     _memory(console, report)
@@ -77,7 +79,7 @@ def _design(console: Console, report: Report) -> None:
         if candidate.verdict != "chosen"
     ]
     _section(console, "Also considered", runners)
-    _section(console, "To beat", [("", f"{baseline.name}: {baseline.why}") for baseline in report.baselines])
+    _section(console, "To beat", [("", f"{baseline.name}: {_first_sentence(baseline.why)}") for baseline in report.baselines])
 
 
 def _checks(console: Console, report: Report) -> None:
@@ -169,9 +171,12 @@ def _debugging(console: Console, report: Report) -> None:
 
 
 def _notices(console: Console, report: Report) -> None:
-    _section(console, "Warnings", [(notice.kind, notice.text) for notice in report.warnings])
-    assumed = [(assumption.fact, f"{format_value(assumption.value)}: {assumption.why}") for assumption in report.assumptions]
-    _section(console, "Assumed", assumed)
+    # What was read from the request stands whole, because it quotes; what rules add is named, and stands whole in the report.
+    ruled = {decision.value["text"] for decision in report.decisions if decision.slot == "notice"}
+    warnings = [(notice.kind, _first_sentence(notice.text) if notice.text in ruled else notice.text) for notice in report.warnings]
+    _section(console, "Warnings", warnings)
+    assumed = [f"{assumption.fact} {format_value(assumption.value)}" for assumption in report.assumptions]
+    _section(console, "Assumed, because the request does not say", [("", "; ".join(assumed))] if assumed else [])
     if report.status is Status.DESIGNED:
         asked = [("", line) for question in report.clarifications for line in (question.question, answer_option(question))]
         _section(console, "Would sharpen it", asked)
@@ -203,6 +208,11 @@ def _section(console: Console, title: str, rows: Iterable[Row]) -> None:
     if len(rows) > ROWS:
         table.add_row(*([""] if labelled else []), f"and {len(rows) - ROWS} more in the full report")
     console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _first_sentence(text: str) -> str:
+    first, *rest = _SENTENCE_END.split(text, maxsplit=1)
+    return f"{first} …" if rest else first
 
 
 def _line(text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from advisor.render import render_summary
-from advisor.report import Report
+from advisor.report import Notice, Report
 from advisor.request import Request
 
 Pair = tuple[Report, Request]
@@ -60,3 +60,12 @@ def test_a_skipped_check_says_why(designed: Pair) -> None:
 def test_long_lists_are_cut_and_say_so(designed: Pair) -> None:
     report = designed[0].model_copy(update={"warnings": designed[0].warnings * 5})
     assert "and 9 more in the full report" in render_summary(report, color=False)
+
+
+def test_a_rule_warning_is_cut_to_its_first_sentence_and_what_quotes_the_request_is_not(designed: Pair) -> None:
+    text = "Look twice. Then look again."
+    notices = [Notice(kind="advice", text=text), Notice(kind="read as", text='data.size: "10k images. Mostly cats." is read as 10,000')]
+    ruled = designed[0].decisions[0].model_copy(update={"slot": "notice", "value": {"name": "advice", "text": text}})
+    shown = render_summary(designed[0].model_copy(update={"warnings": notices, "decisions": [ruled]}), color=False)
+    assert "Look twice. …" in shown and "look again" not in shown
+    assert "Mostly cats" in shown
