@@ -34,7 +34,7 @@ def main() -> None:
 
 def printed(command: list[str]) -> str:
     """What a command prints; its own message stays on the screen, and one that fails ends the run with its status."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     if done.returncode:
         sys.exit(done.returncode)
     return done.stdout
