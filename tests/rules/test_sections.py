@@ -99,6 +99,8 @@ def shared(path: str, by: int) -> dict[str, str]:
     """Example → an example of another task (by=0) or domain (by=1), where the section says nothing of its own."""
     faults = {}
     for name, mine in designed().items():
+        if path == "trainingStrategy.optimizer" and mine[2]["recipe"]["optimizer"]["name"] == "none":
+            continue  # where nothing is trained, that is all there is to say
         said = statements(section(mine[2], path))
         others = {other: statements(section(its[2], path)) for other, its in designed().items() if its[by] != mine[by]}
         if said and said <= set().union(*others.values()):
