@@ -114,10 +114,12 @@ def training_strategy(design: Design) -> r.TrainingStrategy:
         optimizer=_optimizer(design),
         training_techniques=r.TrainingTechniques(
             gradient_clipping=f"norm {recipe.gradient_clip_norm:g}" if recipe.gradient_clip_norm else None,
-            mixed_precision=recipe.precision != "fp32" if trains else None,
-            gradient_accumulation=sizes.accumulation if trains else None,
-            ema=recipe.ema is not None if trains else None,
-        ),
+            mixed_precision=recipe.precision != "fp32",
+            gradient_accumulation=sizes.accumulation,
+            ema=recipe.ema is not None,
+        )
+        if trains
+        else None,
         regularization=[fill(item.text, facts) for item in chosen(outcomes, "regularization", c.Technique)] or None,
     )
 

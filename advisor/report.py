@@ -67,7 +67,7 @@ class TrainingTechniques(Wire):
 class TrainingStrategy(Wire):
     data_processing: DataProcessing
     optimizer: OptimizerAdvice
-    training_techniques: TrainingTechniques
+    training_techniques: TrainingTechniques | None = Field(None, description="absent where nothing is trained")
     regularization: list[str] | None = None
 
 
