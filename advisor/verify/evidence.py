@@ -100,8 +100,20 @@ class SmokeEvidence(Wire):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
+Breakdown = Literal["crashed", "timeout", "memory", "lost"]
+
+
 class Refusal(Wire):
     """A check that gave no evidence: `failed` is the design's fault, `skipped` a fact about this machine."""
 
     status: Literal["failed", "skipped"]
     reason: str
+    cause: Breakdown | None = Field(None, description="how a check broke down that had begun; `lost`: whatever ran it ended first")
+
+
+def broken_down(cause: Breakdown, reason: str) -> Refusal:
+    """The refusal of a check that had begun and came to no answer."""
+    return Refusal(status="skipped", reason=reason, cause=cause)
+
+
+UNREADABLE = broken_down("crashed", "the check's answer cannot be read")
