@@ -130,6 +130,13 @@ def test_several_checks_run_at_once_when_allowed(folder: Path) -> None:
         assert time.monotonic() - start < 6  # one after the other they take 8
 
 
+def test_a_check_is_told_its_share_of_the_memory(folder: Path) -> None:
+    with Verifier(jobs=4, command=_FAULTY) as verifier:
+        answer = verifier.static(faulty("tell_memory_limit"))
+    assert isinstance(answer, StaticEvidence)
+    assert 0 < answer.parameters < psutil.virtual_memory().total / 4
+
+
 def test_a_launcher_that_is_killed_takes_its_check_along_and_is_replaced(folder: Path) -> None:
     before = list(folder.iterdir())
     with Verifier(command=_FAULTY) as verifier:
