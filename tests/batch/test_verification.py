@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 import advisor
@@ -32,7 +33,7 @@ def answered(classes: list[int], cache: EvidenceCache | None = None) -> tuple[li
         return rows, verifier.counts
 
 
-def test_a_check_that_crashes_hangs_or_eats_memory_is_an_error_row_and_every_other_row_is_as_without_it() -> None:
+def test_a_check_that_crashes_hangs_or_eats_memory_is_an_error_row_and_every_other_row_is_as_without_it(row_schema: dict[str, Any]) -> None:
     rows, _ = answered([FINE, CRASH, FINE, HANG, EAT_MEMORY, END_SANDBOX, FINE])
     undisturbed, _ = answered([FINE])
     expected = without_times(undisturbed[0])["report"]
@@ -43,6 +44,7 @@ def test_a_check_that_crashes_hangs_or_eats_memory_is_an_error_row_and_every_oth
         (4, "verification_memory", "more than 0.5 GiB of memory"),
         (5, "verification_crashed", "the sandbox ended before the check did"),
     ):
+        jsonschema.validate(rows[place].content, row_schema)
         error = rows[place].error
         assert error is not None and (error.code, error.path, words in error.message) == (code, "verification.build", True), error
 
