@@ -78,7 +78,9 @@ class EvidenceCache:
         return evidence
 
     def store(self, job: Job, threads: int, evidence: Evidence) -> None:
-        """Keep the evidence, if that is possible."""
+        """Keep the evidence, if that is possible, and if another moment would give the same."""
+        if isinstance(evidence, SmokeEvidence) and evidence.is_makeshift:
+            return
         path = self._path(job, threads)
         body = evidence.model_dump_json(by_alias=True, exclude_none=True).encode()
         with contextlib.suppress(OSError):

@@ -4,7 +4,8 @@
     ├── RequestError      the request cannot be read or makes no sense       exit status 2
     ├── UsageError        the command or call itself is wrong                exit status 2
     ├── KnowledgeError    rules, slots, facts or catalogue are faulty        exit status 2
-    └── CheckError        a check's machinery failed; reported, never fatal
+    ├── CheckError        a check's machinery failed; reported, never fatal
+    └── BreakdownError    a check crashed, hung or ran out of memory; a batch's row says so
 
 Everything else that escapes is a defect of ours (exit status 70).
 """
@@ -77,6 +78,14 @@ class CheckError(AdvisorError):
     """A check could not be carried out, for a reason outside the design."""
 
     code = "check_failed"
+
+
+class BreakdownError(AdvisorError):
+    """A check began and broke down, so that nothing is known of the request it was made for."""
+
+    def __init__(self, code: str, message: str, path: str) -> None:
+        self.code = code
+        super().__init__((Fault(Place(path=path), message),))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from advisor.authoring.rule_schema import rule_schema
+from advisor.batch.row_schema import BatchRow
 from advisor.report import Report
 from advisor.request import Request
 from advisor.resources import data_folder
@@ -27,6 +28,7 @@ def wire_schema(model: type[BaseModel]) -> dict[str, Any]:
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "request": partial(wire_schema, Request),
     "report": partial(wire_schema, Report),
+    "batch_row": partial(wire_schema, BatchRow),
     "rule": rule_schema,
 }
 

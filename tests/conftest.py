@@ -29,3 +29,8 @@ def checker() -> Iterator[Verifier]:
 @pytest.fixture(scope="session")
 def report_schema() -> dict[str, Any]:
     return json.loads((ROOT / "schemas" / "report.schema.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def row_schema() -> dict[str, Any]:
+    return json.loads((ROOT / "schemas" / "batch_row.schema.json").read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ import pytest
 from advisor import cache as module
 from advisor.cache import EvidenceCache, cache_folder
 from advisor.cli import main as cli
-from advisor.verify.evidence import Job, StaticEvidence
+from advisor.verify.evidence import Job, SmokeEvidence, StaticEvidence
 from advisor.verify.verifier import Verifier
 from tests.verify.jobs import mlp_job
 
@@ -140,6 +140,15 @@ def test_a_refusal_is_not_kept(tmp_path: Path) -> None:
     with Verifier(command=FAULTY, cache=EvidenceCache(tmp_path)) as verifier:
         verifier.static(faulty)
     assert files(EvidenceCache(tmp_path)) == []
+
+
+def test_what_only_that_moment_gave_is_not_kept(cache: EvidenceCache) -> None:
+    smoke = job().model_copy(update={"check": "smoke"})
+    shown = SmokeEvidence(device="cpu", checks=[])
+    cache.store(smoke, 1, shown.model_copy(update={"is_makeshift": True}))
+    assert cache.find(smoke, 1) is None
+    cache.store(smoke, 1, shown)
+    assert cache.find(smoke, 1) == shown
 
 
 def test_the_folder_is_the_one_named_or_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

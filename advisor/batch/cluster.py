@@ -24,7 +24,7 @@ from advisor.batch.stream import Done
 from advisor.batch.tasks import RowFault, Task
 from advisor.batch.worker import tupled
 from advisor.errors import UsageError
-from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence
+from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
 from advisor.verify.verifier import MOST_REMEMBERED, CheckCounts, Evidence, Verifier, parse_answer, write_answer
 
 try:
@@ -196,7 +196,7 @@ class _Checks:
                 answered, was_cached = await _check_task.options(num_gpus=gpus).remote(job, self._use_cache)
         except Exception as error:  # its node was lost more often than Ray tries again, or there is none that could run it
             self._answers.pop(job, None)
-            return write_answer(Refusal(status="skipped", reason=f"the cluster lost the check: {type(error).__name__}"))
+            return write_answer(broken_down("lost", f"the cluster lost the check: {type(error).__name__}"))
         self._counts = replace(self._counts, cached=self._counts.cached + was_cached, computed=self._counts.computed + (not was_cached))
         return cast("dict[str, Any]", answered)
 

@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from advisor import __version__
+from advisor.batch.checks import Strict
 from advisor.batch.lines import HASH_CHARACTERS
 from advisor.batch.tasks import Id, RowFault, Task
 from advisor.errors import AdvisorError
@@ -78,7 +79,7 @@ def answer(task: Task, settings: Settings, checker: Checker | None) -> Row:
     try:
         if task.fault is not None or task.request is None:
             return error_row(task, settings, task.fault or RowFault("defect", "the task has no request"))
-        report = design(task.request, settings.depth, rules=settings.rules, checker=checker)
+        report = design(task.request, settings.depth, rules=settings.rules, checker=Strict(checker) if checker else None)
         wire = report.model_dump_json(by_alias=True, exclude_none=True, ensure_ascii=True)  # no U+2028, at which some readers split lines
         text = f'{_head(task, settings, report.status.value)},"report":{wire}}}'
         return Row(task.line, report.status.value, text, time.perf_counter() - started, task.end)

@@ -22,7 +22,9 @@ Id = str | int
 
 @dataclass(frozen=True)
 class RowFault:
-    """Why a row has no report: an error's code, its words, and the path inside the line where it stands."""
+    """Why a row has no report: an error's code, its words, and where it stands: a path inside the line, or of a check that broke down
+    the place that its result would have had in the report, such as `verification.smoke_train`.
+    """
 
     code: str
     message: str

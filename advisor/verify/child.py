@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from advisor.verify.evidence import Refusal
+from advisor.verify.evidence import UNREADABLE, Refusal, broken_down
 
 GIB = 2**30
 READ_BYTES = 2**16
@@ -37,7 +37,7 @@ class Child:
     tail: bytearray = field(default_factory=bytearray)
     has_answered: bool = False
     status: int | None = None
-    stopped_because: str | None = None
+    stopped_because: Refusal | None = None
 
 
 def read(child: Child, descriptor: int) -> bool:
@@ -54,17 +54,17 @@ def read(child: Child, descriptor: int) -> bool:
     return bool(data)
 
 
-def reason_to_stop(child: Child) -> str | None:
+def reason_to_stop(child: Child) -> Refusal | None:
     if time.monotonic() > child.deadline:
-        return f"the check did not finish within {child.limit_s:g} s here"
+        return broken_down("timeout", f"the check did not finish within {child.limit_s:g} s here")
     if len(child.answer) > LONGEST_ANSWER_BYTES:
-        return "the check's answer had no end"
+        return broken_down("crashed", "the check's answer had no end")
     try:
         used = psutil.Process(child.pid).memory_info().rss
     except psutil.Error:
         return None
     if used > child.memory_limit:
-        return f"the check needed more than {child.memory_limit / GIB:.1f} GiB of memory here"
+        return broken_down("memory", f"the check needed more than {child.memory_limit / GIB:.1f} GiB of memory here")
     return None
 
 
@@ -87,24 +87,25 @@ def kill(child: Child) -> None:
 
 def interpret(child: Child) -> dict[str, Any]:
     """The message that a finished child's status and answer come to."""
-    status = child.status or 0
-    if child.stopped_because:
-        reason = child.stopped_because
-    elif not child.answer and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-        reason = "the check was killed from outside, most likely by the system for want of memory"
-    elif not child.answer and os.WIFSIGNALED(status):
-        reason = f"the check crashed in native code ({signal.Signals(os.WTERMSIG(status)).name}){_last_words(child)}"
-    elif not child.answer:
-        reason = f"the check ended with status {os.waitstatus_to_exitcode(status)} and no answer{_last_words(child)}"
-    else:
+    if not child.stopped_because and child.answer:
         try:
             answer = json.loads(child.answer)
             if isinstance(answer, dict) and len(answer) == 1 and set(answer) <= {"evidence", "refusal"}:
                 return answer
         except (ValueError, RecursionError):
             pass
-        reason = "the check's answer cannot be read"
-    return {"refusal": Refusal(status="skipped", reason=reason).to_wire()}
+        return {"refusal": UNREADABLE.to_wire()}
+    return {"refusal": (child.stopped_because or _ending(child)).to_wire()}
+
+
+def _ending(child: Child) -> Refusal:
+    """Of a child that ended by itself, without an answer."""
+    status = child.status or 0
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return broken_down("memory", "the check was killed from outside, most likely by the system for want of memory")
+    if os.WIFSIGNALED(status):
+        return broken_down("crashed", f"the check crashed in native code ({signal.Signals(os.WTERMSIG(status)).name}){_last_words(child)}")
+    return broken_down("crashed", f"the check ended with status {os.waitstatus_to_exitcode(status)} and no answer{_last_words(child)}")
 
 
 def _last_words(child: Child) -> str:

@@ -92,7 +92,7 @@ def refuse(error: BaseException) -> Refusal:
         extra = f"install advisor[{_EXTRAS[package]}]" if package in _EXTRAS else f"the package {package} is not installed"
         return Refusal(status="skipped", reason=extra)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
-        return Refusal(status="skipped", reason=f"there is too little memory here: {_brief(error)}")
+        return Refusal(status="skipped", reason=f"there is too little memory here: {_brief(error)}", cause="memory")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Refusal(status="skipped", reason="the disk is full")
     if isinstance(error, OSError) and error.errno == errno.EFBIG:

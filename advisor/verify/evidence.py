@@ -96,8 +96,12 @@ class SmokeEvidence(Wire):
     step_seconds: float | None = None
     peak_bytes: int | None = None
     latency_ms: dict[str, Quantity] = Field(default_factory=dict, description="batch-1 inference here, by what was measured")
+    is_makeshift: bool = Field(False, description="it was cut further, or ran elsewhere, for want of memory that was in use just then")
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
+
+
+Breakdown = Literal["crashed", "timeout", "memory", "lost"]
 
 
 class Refusal(Wire):
@@ -105,3 +109,12 @@ class Refusal(Wire):
 
     status: Literal["failed", "skipped"]
     reason: str
+    cause: Breakdown | None = Field(None, description="how a check broke down that had begun; `lost`: whatever ran it ended first")
+
+
+def broken_down(cause: Breakdown, reason: str) -> Refusal:
+    """The refusal of a check that had begun and came to no answer."""
+    return Refusal(status="skipped", reason=reason, cause=cause)
+
+
+UNREADABLE = broken_down("crashed", "the check's answer cannot be read")

@@ -155,11 +155,12 @@ class Launcher:
         self._prepare([job.build.library, *(["peft"] if job.recipe.lora else [])], job.check)
         folder = self._folder / str(id)
         folder.mkdir()
+        limit = self._memory_limit(job)  # the check is told, so that what it trains keeps within its share
         answer_out, answer_in = os.pipe()
         output_out, output_in = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._be_child(job, folder, answer_in, output_in)
+            self._be_child(job.model_copy(update={"memory_limit_gib": limit / GIB}), folder, answer_in, output_in)
         os.close(answer_in)
         os.close(output_in)
         running = Child(
@@ -167,7 +168,7 @@ class Launcher:
             pid,
             folder,
             time.monotonic() + job.time_limit_s + GRACE_S,
-            self._memory_limit(job),
+            limit,
             job.time_limit_s,
             answer_out,
             output_out,

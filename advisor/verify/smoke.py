@@ -7,7 +7,6 @@ smaller in `reduced`.
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import statistics
@@ -25,10 +24,11 @@ from advisor.verify import smoke_checks
 from advisor.verify.batches import forward, loss_of, make_batch
 from advisor.verify.build import apply_adaptation, build_model, make_optimizer, optimizer_deviation, parameter_groups
 from advisor.verify.evidence import Job, SmokeCheck, SmokeEvidence
-from advisor.verify.hardware import Gpu, Hardware, detect
+from advisor.verify.hardware import detect
 from advisor.verify.latency import FEWEST_RUNS, WARM_RUNS, measure_latency
 from advisor.verify.loop import checkpoint_activations
 from advisor.verify.overfit import Subject, Trail, overfit
+from advisor.verify.placing import choose_device, is_makeshift
 from advisor.verify.reduce import Limits, operations, reduce_job, weight_bytes
 
 GIB = 2**30
@@ -37,7 +37,6 @@ PROBE_STEPS = 200  # a step may take a millisecond; time ends the run of larger 
 COMFORTABLE_S = 10.0  # for the steps at the recipe's rate, and again for those at the probe rate: someone waits for this check
 TRAINING_SHARE = 0.75  # of the time limit; the rest is for building, checking and the latency
 MEMORY_SHARE = 0.8  # of what is free
-SMALLEST_FREE_GPU_GIB = 2.0  # a CUDA context with its libraries takes about half a GiB
 SPEED_SIZE = 512  # of the square matrices whose product tells how fast this machine is
 SPEED_RUNS = 7
 EFFICIENCY = 0.25  # of the speed of that product: what a training step of a small batch reaches
@@ -85,33 +84,8 @@ def run_smoke(job: Job) -> SmokeEvidence:
         latency_ms=latency,
         seconds=time.monotonic() - start,
         versions=versions,
+        is_makeshift=is_makeshift(runnable, reduced, limits, device, hardware),
     )
-
-
-def choose_device(job: Job, hardware: Hardware) -> tuple[torch.device, str, float, list[str]]:
-    """Where to run: the GPU with most free memory, unless the design is for a CPU or that GPU is in use; its free bytes."""
-    threads = torch.get_num_threads()
-    processor = torch.device("cpu"), f"{hardware.cpu}, {threads} thread{'s' * (threads > 1)}", hardware.available_gib * GIB
-    if job.memory_limit_gib is not None:
-        processor = (*processor[:2], min(processor[2], job.memory_limit_gib * GIB))
-    if job.target.kind in ("cpu", "edge"):
-        return *processor, []
-    best = max(hardware.gpus, key=lambda gpu: gpu.free_gib, default=None)
-    reason = _why_not(best, hardware)
-    if best is None or reason:
-        return *processor, [f"it ran on this machine's CPU: {reason}"]
-    return torch.device("cuda"), best.name, best.free_gib * GIB, []
-
-
-def _why_not(gpu: Gpu | None, hardware: Hardware) -> str | None:
-    """Why the GPU is not used; makes it the one that CUDA shows where it is."""
-    if gpu is None:
-        return hardware.gpu_reason or "it has no GPU"
-    if gpu.free_gib < SMALLEST_FREE_GPU_GIB:
-        users = f", used by {', '.join(gpu.used_by)}" if gpu.used_by else ""
-        return f"its {gpu.name} has only {gpu.free_gib:.1f} GiB free{users}"
-    os.environ["CUDA_VISIBLE_DEVICES"] = gpu.uuid
-    return None if torch.cuda.is_available() else f"the installed torch {torch.__version__} cannot use its {gpu.name}"
 
 
 def stand_in(job: Job, device: torch.device) -> tuple[Job, list[str]]:

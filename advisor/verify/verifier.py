@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ValidationError
 
 from advisor.estimating.answer import Estimate
-from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence
+from advisor.verify.evidence import UNREADABLE, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
 
 if TYPE_CHECKING:
     from advisor.cache import EvidenceCache
@@ -83,7 +83,7 @@ class Verifier:
         key = job.model_dump_json()
         with self._lock:
             known = self._answers.get(key)
-            if known is not None:
+            if known is not None and not _is_lost(known):
                 self._answers.move_to_end(key)
                 self.counts = replace(self.counts, shared=self.counts.shared + 1)
                 return known
@@ -92,7 +92,7 @@ class Verifier:
             if len(self._answers) > MOST_REMEMBERED and next(iter(self._answers.values())).done():
                 self._answers.popitem(last=False)
         if kept is None:
-            answer.add_done_callback(partial(self._learn, key, job))
+            answer.add_done_callback(partial(self._learn, job))
         return answer
 
     def _kept(self, job: Job) -> Future[Evidence | Refusal] | None:
@@ -105,15 +105,11 @@ class Verifier:
         answer.set_result(evidence)
         return answer
 
-    def _learn(self, key: str, job: Job, future: Future[Evidence | Refusal]) -> None:
-        """Keep evidence. An answer that the sandbox's death gave says nothing about the job: ask again next time."""
+    def _learn(self, job: Job, future: Future[Evidence | Refusal]) -> None:
+        """Keep evidence."""
         answer = future.result()
-        if not isinstance(answer, Refusal):
-            if self._cache and not isinstance(answer, Estimate):
-                self._cache.store(job, threads_per_check(self._jobs), answer)
-        elif answer.reason.startswith(_LOST):
-            with self._lock:
-                self._answers.pop(key, None)
+        if self._cache and not isinstance(answer, Refusal | Estimate):
+            self._cache.store(job, threads_per_check(self._jobs), answer)
 
     def static(self, job: Job) -> StaticEvidence | Refusal:
         """Parameters, FLOPs, memory and file size of the job's design."""
@@ -144,7 +140,9 @@ class Verifier:
         return self._launcher
 
 
-_LOST = "the sandbox ended before the check did"
+def _is_lost(answer: Future[Evidence | Refusal]) -> bool:
+    """Whether the sandbox's death gave this answer, which says nothing about the job."""
+    return answer.done() and getattr(answer.result(), "cause", None) == "lost"
 
 
 class _Launcher:
@@ -236,7 +234,7 @@ class _Launcher:
             self._waiting.clear()
         words = self._last_words()
         for future in lost:
-            future.set_result(Refusal(status="skipped", reason=_LOST + words))
+            future.set_result(broken_down("lost", f"the sandbox ended before the check did{words}"))
 
     def _last_words(self) -> str:
         try:
@@ -253,7 +251,7 @@ def parse_answer(job: Job, message: dict[str, Any]) -> Evidence | Refusal:
     try:
         return Refusal.model_validate(message["refusal"]) if "refusal" in message else kind.model_validate(message["evidence"])
     except ValidationError:
-        return Refusal(status="skipped", reason="the check's answer cannot be read")
+        return UNREADABLE
 
 
 def write_answer(answer: Evidence | Refusal) -> dict[str, Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from advisor.verify import launcher
 from advisor.verify.evidence import Job, StaticEvidence
 
-CRASH, HANG, EAT_MEMORY = 11, 12, 13
+CRASH, HANG, EAT_MEMORY, END_SANDBOX, END_SANDBOX_ONCE = 11, 12, 13, 14, 15
+MARK_VARIABLE = "ADVISOR_TEST_MARK"  # names the file that says that the sandbox was ended once
+SANDBOX = os.getpid()  # a check is forked from it
 TIME_LIMIT_S, MEMORY_LIMIT_GIB = 1.0, 0.5
 
 
@@ -25,6 +29,11 @@ def misbehave(job: Job) -> StaticEvidence:
         eaten = []
         while True:
             eaten.append(bytearray(b"\1") * 2**25)
+    mark = Path(os.environ.get(MARK_VARIABLE, "/dev/null"))
+    if outputs == END_SANDBOX or (outputs == END_SANDBOX_ONCE and not mark.exists()):
+        mark.touch()
+        os.kill(SANDBOX, signal.SIGKILL)
+        signal.pause()
     return StaticEvidence(parameters=10**6, trainable_parameters=10**6, buffers=0, flops_forward=10**9, file_bytes={"fp32": 4 * 10**6})
 
 

@@ -47,6 +47,12 @@ def test_a_report_in_a_row_is_the_wire_form(report_schema: dict[str, Any]) -> No
     jsonschema.validate(rows({"id": 1, "request": GOOD})[0]["report"], report_schema)
 
 
+def test_every_row_is_as_its_schema_says(row_schema: dict[str, Any]) -> None:
+    for row in rows({"id": 1, "request": GOOD}, {"id": 1, "request": GOOD}, b"{not json", {"task": {}}, GOOD, {"id": "x", "request": 7}):
+        jsonschema.validate(row, row_schema)
+        assert not jsonschema.Draft202012Validator(row_schema).is_valid({**row, "status": "error" if "report" in row else "designed"})
+
+
 def test_a_bare_request_is_accepted_and_named_by_its_content() -> None:
     first, again, other = rows(GOOD, GOOD, {**GOOD, "challenges": ["few-shot"]})
     assert first["id"] == again["id"] != other["id"]

@@ -52,34 +52,34 @@ def launchers() -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "words"),
+    ("fault", "status", "cause", "words"),
     [
-        ("segfault", "skipped", "crashed in native code (SIGSEGV): about to crash"),
-        ("abort", "skipped", "SIGABRT"),
-        ("exit_silently", "skipped", "ended with status 3 and no answer"),
-        ("exit_politely", "failed", "SystemExit: 4"),
-        ("raise_value_error", "failed", "ValueError: mat1 and mat2 shapes cannot be multiplied"),
-        ("raise_check_error", "skipped", "timm has no model 'resnet999'"),
-        ("lack_a_package", "skipped", "the package peft_that_nobody_installed is not installed"),
-        ("recurse", "failed", "RecursionError"),
-        ("be_killed", "skipped", "for want of memory"),
-        ("run_out_of_memory", "skipped", "too little memory"),
-        ("fill_disk", "skipped", "the disk is full"),
-        ("write_large_file", "skipped", "larger than 64 MiB"),
-        ("answer_nonsense", "skipped", "the check's answer cannot be read"),
-        ("answer_another_shape", "skipped", "the check's answer cannot be read"),
-        ("answer_without_end", "skipped", "had no end"),
-        ("open_connection", "skipped", "unreachable"),
+        ("segfault", "skipped", "crashed", "crashed in native code (SIGSEGV): about to crash"),
+        ("abort", "skipped", "crashed", "SIGABRT"),
+        ("exit_silently", "skipped", "crashed", "ended with status 3 and no answer"),
+        ("exit_politely", "failed", None, "SystemExit: 4"),
+        ("raise_value_error", "failed", None, "ValueError: mat1 and mat2 shapes cannot be multiplied"),
+        ("raise_check_error", "skipped", None, "timm has no model 'resnet999'"),
+        ("lack_a_package", "skipped", None, "the package peft_that_nobody_installed is not installed"),
+        ("recurse", "failed", None, "RecursionError"),
+        ("be_killed", "skipped", "memory", "for want of memory"),
+        ("run_out_of_memory", "skipped", "memory", "too little memory"),
+        ("fill_disk", "skipped", None, "the disk is full"),
+        ("write_large_file", "skipped", None, "larger than 64 MiB"),
+        ("answer_nonsense", "skipped", "crashed", "the check's answer cannot be read"),
+        ("answer_another_shape", "skipped", "crashed", "the check's answer cannot be read"),
+        ("answer_without_end", "skipped", "crashed", "had no end"),
+        ("open_connection", "skipped", None, "unreachable"),
     ],
 )
 def test_a_misbehaving_check_is_refused_and_the_next_one_works(
-    verifier: Verifier, folder: Path, fault: str, status: str, words: str
+    verifier: Verifier, folder: Path, fault: str, status: str, cause: str | None, words: str
 ) -> None:
     if fault == "open_connection" and verifier.submit(faulty("fine")).result() and not verifier.is_network_isolated:
         pytest.skip("this system does not let a process leave the network")
     answer = verifier.static(faulty(fault))
     assert isinstance(answer, Refusal)
-    assert (answer.status, words in answer.reason) == (status, True), answer.reason
+    assert (answer.status, answer.cause, words in answer.reason) == (status, cause, True), answer.reason
     assert "\n" not in answer.reason
     assert_nothing_runs(folder)
     assert isinstance(verifier.static(faulty("fine", time_limit_s=9.0 + len(fault) / 100)), StaticEvidence)
@@ -94,13 +94,13 @@ def test_a_check_that_does_odd_things_with_its_output_still_gives_evidence(verif
 @pytest.mark.parametrize("fault", ["hang", "hang_deaf"])
 def test_a_hanging_check_is_killed_with_all_it_started(verifier: Verifier, folder: Path, fault: str) -> None:
     answer = verifier.static(faulty(fault, time_limit_s=0.1))
-    assert answer == Refusal(status="skipped", reason="the check did not finish within 0.1 s here")
+    assert answer == Refusal(status="skipped", reason="the check did not finish within 0.1 s here", cause="timeout")
     assert_nothing_runs(folder)
 
 
 def test_a_check_that_eats_memory_is_stopped_at_its_limit(verifier: Verifier, folder: Path) -> None:
     answer = verifier.static(faulty("eat_memory", memory_limit_gib=1.0))
-    assert answer == Refusal(status="skipped", reason="the check needed more than 1.0 GiB of memory here")
+    assert answer == Refusal(status="skipped", reason="the check needed more than 1.0 GiB of memory here", cause="memory")
     assert_nothing_runs(folder)
 
 
@@ -130,6 +130,13 @@ def test_several_checks_run_at_once_when_allowed(folder: Path) -> None:
         assert time.monotonic() - start < 6  # one after the other they take 8
 
 
+def test_a_check_is_told_its_share_of_the_memory(folder: Path) -> None:
+    with Verifier(jobs=4, command=_FAULTY) as verifier:
+        answer = verifier.static(faulty("tell_memory_limit"))
+    assert isinstance(answer, StaticEvidence)
+    assert 0 < answer.parameters < psutil.virtual_memory().total / 4
+
+
 def test_a_launcher_that_is_killed_takes_its_check_along_and_is_replaced(folder: Path) -> None:
     before = list(folder.iterdir())
     with Verifier(command=_FAULTY) as verifier:
@@ -141,7 +148,7 @@ def test_a_launcher_that_is_killed_takes_its_check_along_and_is_replaced(folder:
         os.kill(launcher.pid, signal.SIGKILL)
         answer = future.result(timeout=5)
         assert isinstance(answer, Refusal)
-        assert answer.reason.startswith("the sandbox ended before the check did")
+        assert answer.cause == "lost" and answer.reason.startswith("the sandbox ended before the check did")
         wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
         assert isinstance(verifier.static(faulty("fine", time_limit_s=5)), StaticEvidence)
     assert list(folder.iterdir()) == before

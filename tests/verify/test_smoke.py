@@ -13,9 +13,8 @@ import torch
 
 from advisor.verify import smoke_checks
 from advisor.verify.evidence import Build, Job, Target
-from advisor.verify.hardware import Gpu, Hardware
 from advisor.verify.overfit import Subject, Trail, mark, overfit, rate_factors
-from advisor.verify.smoke import build_for_training, choose_device, prepare, run_smoke, stand_in
+from advisor.verify.smoke import build_for_training, prepare, run_smoke, stand_in
 from tests.verify.jobs import TINY_BERT, TINY_DECODER, bert_job, decoder_job, make_recipe, mlp_job, timm_job
 
 CPU = torch.device("cpu")
@@ -231,19 +230,6 @@ def test_what_differs_from_the_recipe_is_said(changes: dict[str, Any], words: st
     _, said = stand_in(mlp_job(**changes), CPU)
     assert any(words in line for line in said), said
     assert stand_in(mlp_job(), CPU) == (mlp_job(), [])
-
-
-def test_the_gpu_with_most_free_memory_is_used_and_a_busy_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    job = mlp_job().model_copy(update={"target": Target(kind="gpu")})
-    gpus = (Gpu("GPU-1", "RTX 3060", 12, 1.5, "8.6", ("python (7)",)), Gpu("GPU-2", "A100", 80, 70, "8.0"))
-    machine = Hardware("CPU", 2, 16, 8, gpus)
-    device, name, free, said = choose_device(job, machine)
-    assert (device.type, name, free, said) == ("cuda", "A100", 70 * 2**30, [])
-    device, _, _, said = choose_device(job, Hardware("CPU", 2, 16, 8, gpus[:1]))
-    assert (device.type, said) == ("cpu", ["it ran on this machine's CPU: its RTX 3060 has only 1.5 GiB free, used by python (7)"])
-    assert choose_device(mlp_job(), machine)[0].type == "cpu"
 
 
 @pytest.mark.parametrize("name", ["constant", "linear", "cosine", "poly", "step", "onecycle", "plateau", "inverse_sqrt"])

@@ -48,7 +48,7 @@ def test_a_design_that_cannot_be_built_is_refused_with_the_reason(verifier: Veri
 def test_a_sandbox_that_cannot_start_is_a_refusal_with_its_last_words() -> None:
     with Verifier(command=(sys.executable, "-c", "raise SystemExit('no such thing here')")) as verifier:
         answer = verifier.static(mlp_job())
-    assert answer == Refusal(status="skipped", reason="the sandbox ended before the check did: no such thing here")
+    assert answer == Refusal(status="skipped", reason="the sandbox ended before the check did: no such thing here", cause="lost")
 
 
 def test_closing_refuses_what_is_under_way_and_can_be_repeated() -> None:

@@ -1,0 +1,48 @@
+"""Where a smoke-train runs, and when what it showed is the moment's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from advisor.verify.evidence import Job, Target
+from advisor.verify.hardware import Gpu, Hardware
+from advisor.verify.placing import choose_device, is_makeshift
+from advisor.verify.reduce import GIB, Limits, operations, reduce_job
+from tests.verify.jobs import mlp_job, timm_job
+
+CPU = torch.device("cpu")
+
+
+def test_the_gpu_with_most_free_memory_is_used_and_a_busy_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    job = mlp_job().model_copy(update={"target": Target(kind="gpu")})
+    gpus = (Gpu("GPU-1", "RTX 3060", 12, 1.5, "8.6", ("python (7)",)), Gpu("GPU-2", "A100", 80, 70, "8.0"))
+    machine = Hardware("CPU", 2, 16, 8, gpus)
+    device, name, free, said = choose_device(job, machine)
+    assert (device.type, name, free, said) == ("cuda", "A100", 70 * 2**30, [])
+    device, _, _, said = choose_device(job, Hardware("CPU", 2, 16, 8, gpus[:1]))
+    assert (device.type, said) == ("cpu", ["it ran on this machine's CPU: its RTX 3060 has only 1.5 GiB free, used by python (7)"])
+    assert choose_device(mlp_job(), machine)[0].type == "cpu"
+
+
+def makeshift(job: Job, free_gib: float, step_flops: float = 1e18) -> bool:
+    """On a machine with 4 GiB."""
+    limits = Limits(free_gib * GIB, step_flops)
+    return is_makeshift(job, reduce_job(job, limits)[1], limits, CPU, Hardware("CPU", 2, 4, free_gib))
+
+
+def test_a_run_is_makeshift_where_memory_that_others_held_cut_it() -> None:
+    job = timm_job("resnet18", 224, batch={"per_device": 64, "effective": 64})
+    assert makeshift(job, free_gib=0.8)
+    assert not makeshift(job, free_gib=3.9)
+    assert not makeshift(job, free_gib=0.8, step_flops=3 * operations(job) * 4)  # time cuts as far, whatever is free
+    assert not makeshift(mlp_job(), free_gib=0.8)
+
+
+def test_a_run_beside_a_gpu_in_use_is_makeshift() -> None:
+    machine = Hardware("CPU", 2, 16, 15, (Gpu("GPU-1", "RTX 3060", 12, 1.5, "8.6"),))
+    limits = Limits(12 * GIB, 1e18)
+    assert is_makeshift(mlp_job().model_copy(update={"target": Target(kind="gpu")}), [], limits, CPU, machine)
+    assert not is_makeshift(mlp_job(), [], limits, CPU, machine)
