@@ -6,7 +6,7 @@ benchmarks/throughput_fit.py. The formula here is the one that is fitted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,3 @@ def setting(device: DeviceEntry, *, channels_last: bool, compiled: bool) -> str:
     kind = "cpu" if device.kind == "cpu" else "gpu"
     return f"{kind}_{'compiled' if compiled else 'channels_last' if channels_last else 'eager'}"
 
-
-def total(parts: Iterable[float]) -> float:
-    return float(sum(parts))
