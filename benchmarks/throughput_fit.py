@@ -1,9 +1,9 @@
-"""Fits the roofline's coefficients to timm's published throughput and writes them as YAML.
+"""Fits the roofline's coefficients to timm's published throughput and prints them as YAML, for catalogue/efficiency.yaml.
 
-    python benchmarks/throughput_fit.py CSV [--most 400] > coefficients.yaml
+    python benchmarks/throughput_fit.py CSV [--most 420]
 
-Families in LEFT_OUT (a third, by the hash of their names) are never fitted to. Needs scipy. `fit` takes any set of measurements, so that
-throughput.py can leave a device out too.
+A third of the families, by the hash of their names, are never fitted to. `fit` takes any measurements, so that throughput.py
+can leave a device out too. Needs scipy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from advisor.verify.operators import KINDS
 PARTS = 3
 FOLDS = 5
 TRUST = 0.15  # weight of a coefficient's starting value, in logarithms, against one model's error
-LOW, HIGH = 0.035, 0.965  # of the error on families not fitted to: 93 % lie between
+LOW, MIDDLE, HIGH = 0.03, 0.5, 0.97  # of the error on families not fitted to, each family weighing the same
 START: dict[str, Any] = {"depth": 30.0, "width": 30.0, "call_us": 3.0, "arithmetic": 0.6, "bytes": 0.7}
 
 
@@ -43,6 +43,7 @@ class Laid:
     measured: Measured
     setting: str
     device: str
+    family: str
     operators: Operators
 
     @property
@@ -70,7 +71,7 @@ def lay(measured: list[Measured]) -> list[Laid]:
             continue
         operators = lay_out(works, one.batch, device, "fp16" if precision == "amp" else precision)
         how = setting(device, channels_last=one.column.channels_last, compiled=one.column.compiled)
-        laid.append(Laid(one, how, device.id, operators))
+        laid.append(Laid(one, how, device.id, family(one.picture[0]), operators))
     return laid
 
 
@@ -82,22 +83,31 @@ def fit(laid: list[Laid]) -> dict[str, dict[str, Any]]:
     found = {}
     for how, members in groups.items():
         coefficients = _fit_one(members)
-        ratios = _cross_validated(members)
-        low, middle, high = (float(q) for q in np.quantile(ratios, (LOW, 0.5, HIGH)))
-        found[how] = {**coefficients, "spread": {"low": low, "typical": middle, "high": high}}
+        found[how] = {**coefficients, "spread": _spread(_cross_validated(members))}
     return found
 
 
-def _cross_validated(members: list[Laid]) -> list[float]:
-    def fold(one: Laid) -> int:
-        return hashlib.sha256(family(one.measured.picture[0]).encode()).digest()[1] % FOLDS
+def _spread(errors: list[tuple[str, float]]) -> dict[str, float]:
+    """Quantiles of measured over predicted, as for a model of a family drawn by chance."""
+    sizes = Counter(name for name, _ in errors)
+    ordered = sorted((ratio, 1 / sizes[name]) for name, ratio in errors)
+    ratios, weights = np.array(ordered).T
+    low, middle, high = np.interp((LOW, MIDDLE, HIGH), (np.cumsum(weights) - weights / 2) / weights.sum(), ratios)
+    return {"low": float(low), "typical": float(middle), "high": float(high)}
 
-    ratios: list[float] = []
+
+def _cross_validated(members: list[Laid]) -> list[tuple[str, float]]:
+    """Family and measured over predicted of every measurement, by coefficients that its family had no part in."""
+
+    def fold(one: Laid) -> int:
+        return hashlib.sha256(one.family.encode()).digest()[1] % FOLDS
+
+    ratios: list[tuple[str, float]] = []
     for number in range(FOLDS):
         inside, outside = [m for m in members if fold(m) != number], [m for m in members if fold(m) == number]
         if inside and outside:
             coefficients = _fit_one(inside)
-            ratios += [one.seconds / float(seconds(one.operators, coefficients).sum()) for one in outside]
+            ratios += [(one.family, one.seconds / float(seconds(one.operators, coefficients).sum())) for one in outside]
     return ratios
 
 
@@ -137,10 +147,10 @@ def chosen(measured: list[Measured], most: int) -> list[Measured]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("csv", type=Path)
-    parser.add_argument("--most", type=int, default=400, help="models to fit to")
+    parser.add_argument("--most", type=int, default=420, help="models to fit to")
     arguments = parser.parse_args()
-    laid = [one for one in lay(chosen(measurements(read_table(arguments.csv)), arguments.most)) if not is_left_out(family(one.measured.picture[0]))]
-    rounded = {how: _rounded(coefficients) for how, coefficients in fit(laid).items()}
+    laid = lay(chosen(measurements(read_table(arguments.csv)), arguments.most))
+    rounded = {how: _rounded(coefficients) for how, coefficients in fit([one for one in laid if not is_left_out(one.family)]).items()}
     print(yaml.safe_dump(rounded, sort_keys=False, default_flow_style=None, width=140), end="")
 
 

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.catalogue.entries import DeviceEntry
-from advisor.planning.timing import GIGA, TERA, peak_flops
+from advisor.parsed import remembered
+from advisor.planning.timing import GIGA, peak_flops
 from advisor.recipe import Precision
+from advisor.resources import data_folder
 from advisor.verify.operators import KINDS, Work
 
 MICROSECOND = 1e-6
-PRODUCTS = ("dense", "pointwise", "grouped", "depthwise", "matmul", "attention")
+PRODUCTS = ("dense", "pointwise", "grouped", "depthwise", "large_depthwise", "matmul", "attention")
 """Kinds whose arithmetic takes time; that of the others is hidden by their reads and writes."""
 
-_VECTOR_KINDS = ("depthwise",)  # done by the ordinary cores of a GPU: no matrix product is large enough for the others
+_VECTOR_KINDS = ("depthwise", "large_depthwise")  # done by the ordinary cores of a GPU: no matrix product is large enough for the others
 _SHARPNESS = 3  # of the smooth maximum: 26 % above the larger where arithmetic and bytes take equally long, as overlap is never perfect
 
 Floats = NDArray[np.float64]
@@ -77,3 +80,18 @@ def setting(device: DeviceEntry, *, channels_last: bool, compiled: bool) -> str:
     kind = "cpu" if device.kind == "cpu" else "gpu"
     return f"{kind}_{'compiled' if compiled else 'channels_last' if channels_last else 'eager'}"
 
+
+
+@cache
+def coefficients() -> dict[str, dict[str, Any]]:
+    """The shipped coefficients by setting, for `seconds` and `images_per_second`."""
+    path = data_folder("catalogue") / "efficiency.yaml"
+    with remembered("efficiency") as parse:
+        found: dict[str, dict[str, Any]] = parse(path.read_text(encoding="utf-8"), path.name).data["roofline"]["settings"]
+    return found
+
+
+def images_per_second(operators: Operators, batch: int, fitted: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Low, typical and high throughput of a whole model, by the spread that models of unseen families showed."""
+    plain, spread = batch / float(seconds(operators, fitted).sum()), fitted["spread"]
+    return plain / spread["high"], plain / spread["typical"], plain / spread["low"]

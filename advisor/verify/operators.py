@@ -16,7 +16,10 @@ from torch.utils.flop_counter import flop_registry
 from advisor.verify.cuda_choices import CudaChoices
 from advisor.verify.shapes import MetaOperators
 
-KINDS = ("dense", "pointwise", "grouped", "depthwise", "matmul", "attention", "batch_norm", "norm", "softmax", "copy", "gather", "elementwise")
+KINDS = (
+    "dense", "pointwise", "grouped", "depthwise", "large_depthwise", "matmul", "attention",
+    "batch_norm", "norm", "softmax", "copy", "gather", "elementwise",
+)  # fmt: skip
 """Kinds of work, as the coefficients in catalogue/efficiency.yaml name them."""
 
 _NAMED = {
@@ -27,6 +30,7 @@ _NAMED = {
     "_softmax": "softmax", "clone": "copy", "copy_": "copy", "_to_copy": "copy", "cat": "copy", "stack": "copy",
     "constant_pad_nd": "copy", "index": "gather", "roll": "gather", "index_select": "gather", "gather": "gather", "embedding": "gather",
 }  # fmt: skip
+_TUNED_KERNEL = 25  # 5 x 5: the largest depthwise kernel that cuDNN and PyTorch have a kernel of their own for (native/cudnn, DepthwiseConv2d.cu)
 _EMPTY = frozenset({"empty", "empty_strided", "empty_like", "new_empty", "detach"})
 
 
@@ -91,7 +95,9 @@ def _convolution_kind(args: Any) -> str:
     weight, groups = args[1], args[8]
     if groups == 1:
         return "pointwise" if weight.shape[2:].numel() == 1 else "dense"
-    return "depthwise" if weight.shape[1] == 1 else "grouped"
+    if weight.shape[1] > 1:
+        return "grouped"
+    return "depthwise" if weight[0].numel() <= _TUNED_KERNEL else "large_depthwise"
 
 
 def _product(name: str, args: Any, out: Tensor) -> tuple[int, int, int]:
