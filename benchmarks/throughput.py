@@ -64,11 +64,12 @@ def main() -> None:
     if not measured:
         sys.exit(f"{arguments.csv}: no row has a throughput and its batch size")
     laid = lay(chosen(measured, EVERYTHING if arguments.all else arguments.most))
+    seen = [one for one in laid if not is_left_out(one.family) and one.device in FITTED_DEVICES]
     unseen = [one for one in laid if is_left_out(one.family) or one.device not in FITTED_DEVICES]
     results = predict(unseen or laid, coefficients())
     if not results:
         sys.exit("no row could be predicted")
-    print_table("families that were fitted to", predict([one for one in laid if one not in unseen], coefficients()))
+    print_table("families that were fitted to", predict(seen, coefficients()))
     if arguments.without_devices:
         print_left_out(laid)
     print_table("left out of the fit" if unseen else "no row was left out of the fit", results)
@@ -99,7 +100,8 @@ def print_table(title: str, results: list[Result]) -> None:
         groups[result.laid.measured.column.key].append(result)
     print(f"\n{title:42} {'n':>5} {'median':>7} {'signed':>8} {'inside':>7} {'width':>6}")
     for name, found in (*sorted(groups.items()), *([("all", results)] if results else [])):
-        print(f"{name:42} {len(found):5} {error(found):7.1%} {statistics.median(r.error for r in found):+8.1%} {inside(found):7.1%} {width(found):5.2f}x")
+        signed = statistics.median(result.error for result in found)
+        print(f"{name:42} {len(found):5} {error(found):7.1%} {signed:+8.1%} {inside(found):7.1%} {width(found):5.2f}x")
 
 
 def error(results: list[Result]) -> float:

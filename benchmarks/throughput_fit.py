@@ -127,7 +127,9 @@ def _fit_one(members: list[Laid]) -> dict[str, Any]:
 
 
 def _pack(start: dict[str, Any]) -> Any:
-    return np.log([start["depth"], start["width"], start["call_us"], *([start["arithmetic"]] * len(PRODUCTS)), *([start["bytes"]] * len(KINDS))])
+    return np.log(
+        [start["depth"], start["width"], start["call_us"], *([start["arithmetic"]] * len(PRODUCTS)), *([start["bytes"]] * len(KINDS))]
+    )
 
 
 def _unpack(values: Any) -> dict[str, Any]:

@@ -17,7 +17,10 @@ from typing import Any
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "operators"
 PREFIX, BATCH_PREFIX = "infer_sps_", "infer_bs_"
 SEED = 0
-_COLUMN = re.compile(r"(?P<device>.+?)_(?P<precision>amp|fp32|fp16|bf16)(?:_(?P<layout>nchw|nhwc))?_(?P<torch>pt\d+)(?P<compile>_compile)?$")
+CLASSES = 1000  # ImageNet's, where timm names none
+_COLUMN = re.compile(
+    r"(?P<device>.+?)_(?P<precision>amp|fp32|fp16|bf16)(?:_(?P<layout>nchw|nhwc))?_(?P<torch>pt\d+)(?P<compile>_compile)?$"
+)
 
 Picture = tuple[str, int]
 """An architecture and the side of its square input in pixels."""
@@ -92,18 +95,26 @@ def stratified(pictures: list[Picture], most: int) -> list[Picture]:
         families[family(picture[0])].append(picture)
     for members in families.values():
         source.shuffle(members)
-    turns = (members[turn] for turn in range(max(map(len, families.values()), default=0)) for members in families.values() if turn < len(members))
+    turns = (
+        members[turn] for turn in range(max(map(len, families.values()), default=0)) for members in families.values() if turn < len(members)
+    )
     return sorted(picture for _, picture in zip(range(most), turns, strict=False))
 
 
 def image_job(picture: Picture) -> Any:
+    """A check of timm's model at this size, with the outputs that timm gives it."""
+    import timm
+
     from advisor.recipe import Recipe
     from advisor.verify.evidence import Build, Job, Target
+
+    shipped = timm.get_pretrained_cfg(picture[0])
+    outputs = shipped.num_classes if shipped and shipped.num_classes else CLASSES
 
     recipe = Recipe.model_validate({
         "model": {"id": picture[0], "library": "timm", "architecture_family": "cnn", "pretrained": False, "adaptation": "scratch",
                   "license": "none"},
-        "input": {"kind": "image", "image_size": picture[1], "channels": 3}, "loss": [{"name": "cross_entropy"}],
+        "input": {"kind": "image", "image_size": picture[1], "channels": 3, "outputs": outputs}, "loss": [{"name": "cross_entropy"}],
         "metric": "accuracy", "split": "none", "optimizer": {"name": "adamw", "learning_rate": 1e-3},
         "batch": {"per_device": 1, "effective": 1}, "precision": "fp32",
     })  # fmt: skip

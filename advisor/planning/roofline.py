@@ -68,7 +68,8 @@ def seconds(operators: Operators, coefficients: Mapping[str, Any]) -> Floats:
     filled = _saturating(operators.depth, coefficients["depth"]) * _saturating(operators.width, coefficients["width"])
     arithmetic = operators.arithmetic / (reach * np.maximum(filled, np.finfo(float).tiny))
     slower: Floats = (arithmetic**_SHARPNESS + (operators.bytes / reading) ** _SHARPNESS) ** (1 / _SHARPNESS)
-    return operators.count * (slower + coefficients["call_us"] * MICROSECOND)
+    calls: Floats = operators.count * (slower + coefficients["call_us"] * MICROSECOND)
+    return calls
 
 
 def _saturating(size: Floats, half: float) -> Floats:
@@ -79,7 +80,6 @@ def setting(device: DeviceEntry, *, channels_last: bool, compiled: bool) -> str:
     """The name in catalogue/efficiency.yaml of how a model is run."""
     kind = "cpu" if device.kind == "cpu" else "gpu"
     return f"{kind}_{'compiled' if compiled else 'channels_last' if channels_last else 'eager'}"
-
 
 
 @cache

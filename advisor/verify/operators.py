@@ -30,7 +30,9 @@ _NAMED = {
     "_softmax": "softmax", "clone": "copy", "copy_": "copy", "_to_copy": "copy", "cat": "copy", "stack": "copy",
     "constant_pad_nd": "copy", "index": "gather", "roll": "gather", "index_select": "gather", "gather": "gather", "embedding": "gather",
 }  # fmt: skip
-_TUNED_KERNEL = 25  # 5 x 5: the largest depthwise kernel that cuDNN and PyTorch have a kernel of their own for (native/cudnn, DepthwiseConv2d.cu)
+_TUNED_KERNEL = (
+    25  # 5 x 5: the largest depthwise kernel that cuDNN and PyTorch have a kernel of their own for (native/cudnn, DepthwiseConv2d.cu)
+)
 _EMPTY = frozenset({"empty", "empty_strided", "empty_like", "new_empty", "detach"})
 
 
@@ -88,7 +90,8 @@ def read_operators(model: nn.Module, image: tuple[int, int, int], lower: torch.d
     sample = torch.empty((1, *image), device="meta", dtype=next(model.parameters()).dtype)
     with _Reader(model) as reader, torch.no_grad(), choices, choices.autocast():
         model(sample)
-    return reader.works
+    works: Counter[Work] = reader.works
+    return works
 
 
 def _convolution_kind(args: Any) -> str:
@@ -122,4 +125,4 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
+    return int(tensor.numel() * tensor.element_size())
