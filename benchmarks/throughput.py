@@ -4,8 +4,8 @@
 
 CSV is timm's table of results: arch, img_size, and `infer_sps_DEVICE_PRECISION[_LAYOUT]_TORCH[_compile]` with its `infer_bs_…`
 for each setting that was measured. Predictions come from the catalogue's figures for the device, catalogue/efficiency.yaml
-and the model's operators, read on the meta device (seconds a model at first, then kept in .cache/). By default a seeded
-sample of models is taken, stratified by family; timm must still have the model.
+and the model's operators, read on the meta device: about 0.3 s a model and precision, 6 minutes for the default sample on one
+core, then kept in .cache/. The sample is seeded and stratified by family; timm must still have the model.
 
 The last line is over the rows that the coefficients were not fitted to: by family (a third of them), or by device, for
 a device that no fit has seen. `--without-devices` refits without each device in turn and predicts the left-out
