@@ -1,0 +1,128 @@
+"""What a forward pass consists of, operator by operator: kind, arithmetic, bytes moved, and the shape of the product.
+
+Read on `meta` with the casts and fused kernels of CUDA (`cuda_choices`), in less than a second for most models.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import flop_registry
+
+from advisor.verify.cuda_choices import CudaChoices
+from advisor.verify.shapes import MetaOperators
+
+KINDS = (
+    "dense", "pointwise", "grouped", "depthwise", "large_depthwise", "matmul", "attention",
+    "batch_norm", "norm", "softmax", "copy", "gather", "elementwise",
+)  # fmt: skip
+"""Kinds of work, as the coefficients in catalogue/efficiency.yaml name them."""
+
+_NAMED = {
+    "mm": "matmul", "addmm": "matmul", "bmm": "matmul", "baddbmm": "matmul",
+    "_scaled_dot_product_flash_attention": "attention", "_scaled_dot_product_efficient_attention": "attention",
+    "native_batch_norm": "batch_norm", "_native_batch_norm_legit_no_training": "batch_norm", "cudnn_batch_norm": "batch_norm",
+    "native_layer_norm": "norm", "native_group_norm": "norm", "_fused_rms_norm": "norm",
+    "_softmax": "softmax", "clone": "copy", "copy_": "copy", "_to_copy": "copy", "cat": "copy", "stack": "copy",
+    "constant_pad_nd": "copy", "index": "gather", "roll": "gather", "index_select": "gather", "gather": "gather", "embedding": "gather",
+}  # fmt: skip
+_TUNED_KERNEL = (
+    25  # 5 x 5: the largest depthwise kernel that cuDNN and PyTorch have a kernel of their own for (native/cudnn, DepthwiseConv2d.cu)
+)
+_EMPTY = frozenset({"empty", "empty_strided", "empty_like", "new_empty", "detach"})
+
+
+class Work(NamedTuple):
+    """One operator over one sample. `rows` x `depth` x `width` is its matrix product (a group's, for a convolution), else 0s.
+
+    `moved` and `weights` are bytes: activations read and written, and parameters and buffers read.
+    """
+
+    kind: str
+    flops: int
+    moved: int
+    weights: int
+    rows: int
+    depth: int
+    width: int
+
+
+class _Reader(MetaOperators):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.works: Counter[Work] = Counter()
+        self._weights = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
+        self._kept: list[Any] = []  # casts of weights: alive, so that their storages' addresses are not used again
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        name = func._schema.name.partition("::")[2]
+        inputs, outputs = _tensors((args, tuple((kwargs or {}).values()))), _tensors(out)
+        if not outputs or name in _EMPTY:
+            return out
+        seen = {tensor.untyped_storage()._cdata for tensor in inputs}
+        if not func._schema.is_mutable and all(tensor.untyped_storage()._cdata in seen for tensor in outputs):
+            return out  # a view
+        if inputs and seen <= self._weights:  # a cast of a weight, or a table made of weights: once a batch
+            self._weights |= {tensor.untyped_storage()._cdata for tensor in outputs}
+            self._kept.append(out)
+            return out
+        weights = sum(_bytes(t) for t in inputs if t.untyped_storage()._cdata in self._weights)
+        moved = sum(_bytes(t) for t in (*inputs, *outputs)) - weights
+        formula: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
+        flops = formula(*args, **(kwargs or {}), out_val=out) if formula else 0
+        kind = _convolution_kind(args) if name == "convolution" else _NAMED.get(name, "elementwise")
+        self.works[Work(kind, flops, moved, weights, *_product(name, args, outputs[0]))] += 1
+        return out
+
+
+def read_operators(model: nn.Module, image: tuple[int, int, int], lower: torch.dtype | None) -> Counter[Work]:
+    """The operators of a forward pass of a `meta` model over one image of [channels, height, width], and how often each occurs.
+
+    `lower` is what autocast casts products to; None leaves the model's own type.
+    """
+    model.eval()
+    choices = CudaChoices(lower)
+    sample = torch.empty((1, *image), device="meta", dtype=next(model.parameters()).dtype)
+    with _Reader(model) as reader, torch.no_grad(), choices, choices.autocast():
+        model(sample)
+    works: Counter[Work] = reader.works
+    return works
+
+
+def _convolution_kind(args: Any) -> str:
+    weight, groups = args[1], args[8]
+    if groups == 1:
+        return "pointwise" if weight.shape[2:].numel() == 1 else "dense"
+    if weight.shape[1] > 1:
+        return "grouped"
+    return "depthwise" if weight[0].numel() <= _TUNED_KERNEL else "large_depthwise"
+
+
+def _product(name: str, args: Any, out: Tensor) -> tuple[int, int, int]:
+    """Rows, depth and width of the matrix product that an operator is, or amounts to."""
+    if name == "convolution":
+        weight, groups = args[1], args[8]
+        return out.shape[2:].numel() * out.shape[0], weight[0].numel(), weight.shape[0] // groups
+    if name in ("mm", "bmm", "addmm", "baddbmm"):
+        left = args[0] if name in ("mm", "bmm") else args[1]
+        return left.shape[-2], left.shape[-1], out.shape[-1]
+    if name.startswith("_scaled_dot_product"):
+        return args[0].shape[-2], args[0].shape[-1], args[1].shape[-2]
+    return 0, 0, 0
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [tensor for item in value for tensor in _tensors(item)]
+    return []
+
+
+def _bytes(tensor: Tensor) -> int:
+    return int(tensor.numel() * tensor.element_size())
