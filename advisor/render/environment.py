@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from advisor.render.escape import clean, code_block, code_span, escape_cell, escape_text, link_html, link_source
+from advisor.render.escape import clean, code_block, code_span, escape_cell, escape_lines, escape_text, link_html, link_source
 from advisor.render.evidence import label_of
 from advisor.render.numbers import format_amount, format_basis, format_quantity, format_rate
 from advisor.resources import data_folder
@@ -34,7 +34,7 @@ def environment(*, html: bool = False) -> SandboxedEnvironment:
     )
     made.filters.update(amount=format_amount, quantity=format_quantity, basis=format_basis, rate=format_rate, clean=clean)
     if html:
-        made.filters.update(source=link_html, label=label_of)
+        made.filters.update(source=link_html, lines=escape_lines, label=label_of)
     else:
         made.filters.update(md=escape_text, cell=escape_cell, code=code_span, fence=code_block, source=link_source)
     return made

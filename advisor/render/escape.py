@@ -65,7 +65,7 @@ def code_span(value: Any) -> str:
 
 def code_block(value: str) -> str:
     """Filter `fence`: source code in a fence longer than any within it."""
-    text = code_lines(value)
+    text = _visible_lines(value)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}python\n{text}\n{fence}"
 
@@ -96,8 +96,14 @@ def link_html(ref: str) -> Markup:
     return Markup('<a href="{}" rel="noopener noreferrer">{}</a>').format(address, text.removeprefix("https://"))
 
 
-def code_lines(value: str) -> str:
-    """Source code as lines of visible characters, cut at a length that a page bears."""
+def escape_lines(value: str) -> Markup:
+    """Filter `lines`: source code where HTML is made, its lines kept."""
+    from markupsafe import escape
+
+    return escape(_visible_lines(value))
+
+
+def _visible_lines(value: str) -> str:
     return "\n".join("".join(filter(_is_kept, line)) for line in str(value)[:CODE_LIMIT].splitlines())
 
 

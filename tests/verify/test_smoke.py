@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from advisor.learning_rate import rate_factors
 from advisor.verify import smoke_checks
 from advisor.verify.evidence import Build, Job, Target
 from advisor.verify.hardware import Gpu, Hardware
