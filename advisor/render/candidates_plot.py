@@ -68,10 +68,13 @@ def _plot(candidates: list[Candidate], cost: str, limit: float | None, benchmark
     ]
 
     def paint(axes: Axes) -> None:
+        from matplotlib.ticker import NullLocator
+
         ends = [end for _, _, figure, _ in points for end in (figure.low, figure.value, figure.high) if end]
         ends += [limit] if limit else []
         if min(ends) > 0 and max(ends) / min(ends) > _LOG_SPREAD:
             axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(NullLocator())  # a tick takes a millisecond to make
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             axes.set_xlim(min(ends) / 1.5, max(ends) * 1.5)
         else:
@@ -96,7 +99,9 @@ def _mark(axes: Axes, name: str, verdict: str, figure: Quantity, height: float) 
     if figure.low is not None and figure.high is not None:
         axes.plot([figure.low, figure.high], [height, height], color=colour, linewidth=1.2, alpha=0.7)
     axes.plot([figure.value], [height], _MARKERS.get(verdict, "s"), markersize=7, color=colour, markeredgecolor=PAPER)
-    axes.annotate(name, (figure.value, height), xytext=(0, 6), textcoords="offset points", ha="center", color=INK, fontweight="bold")
+    offset, side = (6, "bottom") if verdict == "chosen" else (-6, "top")  # two that nearly agree keep their names apart
+    axes.annotate(name, (figure.value, height), xytext=(0, offset), textcoords="offset points", ha="center", va=side,
+                  color=INK, fontweight="bold")  # fmt: skip
 
 
 def _name_heights(axes: Axes, heights: list[float], benchmark: str | None, candidates: list[Candidate]) -> None:
@@ -130,7 +135,7 @@ def _scaled(figure: Quantity, factors: dict[str, float], unit: str) -> Quantity:
 
 def _describe(points: list[tuple[str, Candidate, Quantity, float]], limit: float | None, unit: str, benchmark: str | None) -> str:
     parts = [
-        f"{name}, {candidate.model.id}, {candidate.verdict}: {format_quantity(figure)}" + (f", {benchmark} {height:.3g}" if benchmark else "")
+        f"{name}, {candidate.model.id}, {candidate.verdict}: {format_quantity(figure)}{f', {benchmark} {height:.3g}' if benchmark else ''}"
         for name, candidate, figure, height in points
     ]
     return "; ".join([*parts, f"the limit is {format_amount(limit, unit)}" if limit else "no limit is stated"]) + "."

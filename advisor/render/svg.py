@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -18,7 +18,7 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", PAPER: "--paper", ACCENT: "--accen
 
 _WIDTH = 4.2  # inches, 302 units of the drawing: its 8-point text is still 9 px high on a screen of 375 px
 _MARGINS = {"left": 0.5, "right": 0.12, "bottom": 0.45, "top": 0.2}  # inches
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "advisor",  # the same report gives the same file
     "text.parse_math": False,
@@ -48,7 +48,6 @@ class Plot:
 def draw(key: str, title: str, description: str, paint: Callable[[Axes], None], *, height: float = 2.4) -> Plot:
     """What `paint` puts on the axes, `height` inches high. `key` names the drawing within its page."""
     from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     written = StringIO()
@@ -57,13 +56,8 @@ def draw(key: str, title: str, description: str, paint: Callable[[Axes], None], 
         left, bottom = _MARGINS["left"] / _WIDTH, _MARGINS["bottom"] / height
         right, top = _MARGINS["right"] / _WIDTH, _MARGINS["top"] / height
         paint(figure.add_axes((left, bottom, 1 - left - right, 1 - bottom - top)))
-        FigureCanvasSVG(figure).print_svg(written, metadata=_NO_METADATA)
+        figure.savefig(written, format="svg", metadata=_NO_METADATA)
     return Plot(title, description, _for_a_page(written.getvalue(), key, title, description))
-
-
-def plain(label: str, limit: int = 28) -> str:
-    """A label in the characters that every font has."""
-    return label.encode("ascii", "replace").decode()[:limit]
 
 
 def _for_a_page(svg: str, key: str, title: str, description: str) -> Markup:
@@ -81,4 +75,4 @@ def _for_a_page(svg: str, key: str, title: str, description: str) -> Markup:
         '<svg role="img" viewBox="{box}" aria-labelledby="{key}-title {key}-desc">'
         '<title id="{key}-title">{title}</title><desc id="{key}-desc">{description}</desc>'
     ).format(box=box[1], key=key, title=title, description=description)
-    return opening + Markup(body)  # noqa: S704 - every text in it was escaped by the library that drew it
+    return opening + Markup(body)  # every text in it was escaped by the library that drew it

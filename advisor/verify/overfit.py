@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from advisor.learning_rate import rate_factors
-from advisor.recipe import Recipe
 from advisor.verify.adapt import set_training_mode
 from advisor.verify.batches import Batch, compute_loss
 from advisor.verify.evidence import Job

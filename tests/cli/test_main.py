@@ -40,7 +40,7 @@ def test_every_format_prints_something_readable(form: str, capsys: pytest.Captur
 
 def test_output_files_appear_whole_and_their_paths_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("design", EXAMPLES / "defects.yaml", "--verify", "none", "-o", tmp_path / "out") == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model_card.md", "report.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model_card.md", "report.html", "report.json"]
     assert str(tmp_path / "out" / "report.json") in capsys.readouterr().err
 
 
