@@ -52,8 +52,7 @@ def plot_schedule(report: Report) -> Plot | None:
         axes.set_xlabel(unit)
         axes.set_ylabel("learning rate")
 
-    words = f"{_course(recipe)} It starts at {format_rate(_short(rates[0]))} and ends at {format_rate(_short(rates[-1]))}."
-    return draw("schedule", "Learning rate over the run", words, paint, height=_HEIGHT)
+    return draw("schedule", "Learning rate over the run", _course(recipe), paint, height=_HEIGHT)
 
 
 def _length(recipe: Recipe) -> tuple[float, str]:
@@ -80,7 +79,3 @@ def _course(recipe: Recipe) -> str:
         return f"At most {rate} {over}: it falls where validation stops improving, which cannot be drawn beforehand."
     warmed = bool(schedule.warmup_steps or schedule.warmup_epochs or schedule.warmup_fraction)
     return f"{schedule.name.capitalize()} {over} with a peak of {rate}{', after a warm-up' if warmed else ''}."
-
-
-def _short(rate: float) -> float:
-    return float(f"{rate:.2g}")
