@@ -168,7 +168,8 @@ def test_a_decision_says_why_and_what_would_change_it(designed: Pair) -> None:
 
 
 def test_each_status_leads_with_what_its_reader_needs(made: Callable[[str], Pair]) -> None:
-    first = {name: re.findall(r"<h2[^>]*>(.*?)</h2>", render_html(*made(name)))[0] for name in ("designed", "needs_input", "not_applicable", "infeasible")}  # fmt: skip
+    statuses = ("designed", "needs_input", "not_applicable", "infeasible")
+    first = {name: re.findall(r"<h2[^>]*>(.*?)</h2>", render_html(*made(name)))[0] for name in statuses}
     assert first == {
         "designed": "At a glance",
         "needs_input": "What to answer",
