@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import takewhile
+
 from advisor.engine.facts import Facts
 from advisor.planning.designing import Depth, Tried
 from advisor.planning.sizing import value
@@ -32,6 +35,7 @@ def smoke_checks(smoke: SmokeEvidence | Refusal | None, depth: Depth) -> list[Ch
         device=smoke.device,
         detail=f"{falls}{extent}",
         figures=smoke_figures(smoke),
+        losses=list(takewhile(math.isfinite, smoke.losses)) or None,
     )
     return [
         summary,

@@ -201,6 +201,7 @@ class Check(Wire):
     device: str | None = None
     detail: str | None = None
     figures: dict[str, Quantity] = Field(default_factory=dict)
+    losses: list[float] | None = Field(None, description="where it trained: the loss of each step, up to the first that is not finite")
 
 
 class Sensitivity(Wire):
@@ -297,3 +298,15 @@ class Report(Wire):
     workflow: list[WorkflowStep] = Field(default_factory=list)
     facts: list[MatchedFact] = Field(default_factory=list)
     provenance: Provenance
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the HTML report in a frame of its own, so that neither's style touches the other."""
+        from advisor.render.html import render_frame
+
+        return render_frame(self)
+
+    def _repr_markdown_(self) -> str:
+        """In a notebook that shows no HTML: the Markdown report."""
+        from advisor.render.markdown import render_markdown
+
+        return render_markdown(self)

@@ -66,6 +66,10 @@ def _printed(report: Report, request: Request, form: str) -> str:
         from advisor.render.markdown import render_markdown
 
         return render_markdown(report, request)
+    if form == "html":
+        from advisor.render.html import render_html
+
+        return render_html(report, request)
     from advisor.render.summary import render_summary
 
     on_terminal = sys.stdout.isatty()
@@ -79,10 +83,11 @@ def report_json(report: Report) -> str:
 
 
 def write_files(report: Report, request: Request, folder: Path) -> list[Path]:
-    """`report.json` always, `model_card.md` where there is a design. Each appears whole or not at all."""
+    """`report.json` and `report.html` always, `model_card.md` where there is a design. Each appears whole or not at all."""
+    from advisor.render.html import render_html
     from advisor.render.model_card import has_card, render_model_card
 
-    texts = {"report.json": report_json(report)}
+    texts = {"report.json": report_json(report), "report.html": render_html(report, request)}
     if has_card(report):
         texts["model_card.md"] = render_model_card(report, request)
     try:

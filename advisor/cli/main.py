@@ -76,8 +76,8 @@ def _add_design(commands: Commands[argparse.ArgumentParser]) -> None:
     about = "Design a model for a request: choose, plan, check, and explain."
     command = commands.add_parser("design", help=about, description=about)
     command.add_argument("request", metavar="REQUEST", help="a YAML or JSON file, or - for standard input")
-    command.add_argument("-o", "--output", metavar="DIR", help="write report.json and model_card.md there")
-    command.add_argument("--format", choices=("summary", "json", "md"), default="summary", help="what to print (default: summary)")
+    command.add_argument("-o", "--output", metavar="DIR", help="write report.json, report.html and model_card.md there")
+    command.add_argument("--format", choices=("summary", "json", "md", "html"), default="summary", help="what to print (default: summary)")
     add_settings(command)
     add_verification(command)
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from advisor.render.numbers import ABSENT, format_value
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 TEXT_LIMIT = 2_000
 CELL_LIMIT = 600
@@ -62,18 +65,46 @@ def code_span(value: Any) -> str:
 
 def code_block(value: str) -> str:
     """Filter `fence`: source code in a fence longer than any within it."""
-    lines = str(value)[:CODE_LIMIT].splitlines()
-    text = "\n".join("".join(filter(_is_kept, line)) for line in lines)
+    text = _visible_lines(value)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}python\n{text}\n{fence}"
 
 
 def link_source(ref: str) -> str:
     """Filter `source`: a link for an arXiv number or a plain https address, escaped text for all else."""
+    text, address = clean(ref, CELL_LIMIT), find_address(ref)
+    if address and address != text:
+        return f"[arXiv:{address.rpartition('/')[2]}]({address})"
+    return f"<{text}>" if address else _escape_inline(text) or ABSENT
+
+
+def find_address(ref: str) -> str | None:
+    """Where a source is read: an arXiv number's page or a plain https address; None for all else."""
     text = clean(ref, CELL_LIMIT)
     if found := _ARXIV.fullmatch(text):
-        return f"[arXiv:{found[1]}](https://arxiv.org/abs/{found[1]})"
-    return f"<{text}>" if _LINKABLE.fullmatch(text) else _escape_inline(text) or ABSENT
+        return f"https://arxiv.org/abs/{found[1]}"
+    return text if _LINKABLE.fullmatch(text) else None
+
+
+def link_html(ref: str) -> Markup:
+    """Filter `source` where HTML is made."""
+    from markupsafe import Markup
+
+    text, address = clean(ref, CELL_LIMIT), find_address(ref)
+    if address is None:
+        return Markup("{}").format(text)
+    return Markup('<a href="{}" rel="noopener noreferrer">{}</a>').format(address, text.removeprefix("https://"))
+
+
+def escape_lines(value: str) -> Markup:
+    """Filter `lines`: source code where HTML is made, its lines kept."""
+    from markupsafe import escape
+
+    return escape(_visible_lines(value))
+
+
+def _visible_lines(value: str) -> str:
+    return "\n".join("".join(filter(_is_kept, line)) for line in str(value)[:CODE_LIMIT].splitlines())
 
 
 def _escape_inline(text: str) -> str:

@@ -22,18 +22,18 @@ from advisor.report import Report
 from advisor.request import Request
 
 
-def render_markdown(report: Report, request: Request) -> str:
-    """The whole report, whatever its status, the answer first."""
+def render_markdown(report: Report, request: Request | None = None) -> str:
+    """The whole report, whatever its status, the answer first; without the request, less the user's words."""
     return render_markdown_template("report.md.j2", **document_values(report, request))
 
 
-def document_values(report: Report, request: Request) -> dict[str, Any]:
+def document_values(report: Report, request: Request | None) -> dict[str, Any]:
     """What the documents' templates are given: the report, the user's words, and both put into words."""
     recipe, memory = report.recipe, memory_check(report)
     return {
         "report": report,
-        "said": _what_was_said(request),
-        "task": request.task.specific_task or f"{request.task.type} ({request.task.domain})",
+        "said": _what_was_said(request) if request else [],
+        "task": _task(report, request),
         "checks": describe_checks(report),
         "figures": [(label_of(check.name), rows) for check in report.verification if (rows := describe_figures(check))],
         "check_counts": count_checks(report),
@@ -46,6 +46,12 @@ def document_values(report: Report, request: Request) -> dict[str, Any]:
         "questions": [(question, answer_option(question)) for question in report.clarifications],
         "seconds": [(name, format_amount(value, "s")) for name, value in report.provenance.seconds.items()],
     }
+
+
+def _task(report: Report, request: Request | None) -> str:
+    if request:
+        return request.task.specific_task or f"{request.task.type} ({request.task.domain})"
+    return next((str(fact.value).replace("_", " ") for fact in report.facts if fact.fact == "task.kind"), "a deep-learning task")
 
 
 def _what_was_said(request: Request) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ import pytest
 from advisor.cli import main as cli
 from tests.conftest import EXAMPLES
 
-HEAVY = ("torch", "timm", "transformers", "torchvision")
+HEAVY = ("matplotlib", "torch", "timm", "transformers", "torchvision")
 
 
 def run(*arguments: object) -> int:
@@ -32,7 +32,7 @@ def test_the_exit_status_says_what_the_report_is(example: str, status: int, caps
     assert captured.err == ""
 
 
-@pytest.mark.parametrize("form", ["summary", "md"])
+@pytest.mark.parametrize("form", ["summary", "md", "html"])
 def test_every_format_prints_something_readable(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("design", EXAMPLES / "defects.yaml", "--verify", "none", "--format", form) == 0
     assert "ConvNeXt" in capsys.readouterr().out
@@ -40,13 +40,13 @@ def test_every_format_prints_something_readable(form: str, capsys: pytest.Captur
 
 def test_output_files_appear_whole_and_their_paths_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("design", EXAMPLES / "defects.yaml", "--verify", "none", "-o", tmp_path / "out") == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model_card.md", "report.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model_card.md", "report.html", "report.json"]
     assert str(tmp_path / "out" / "report.json") in capsys.readouterr().err
 
 
 def test_no_card_is_written_where_there_is_no_design(tmp_path: Path) -> None:
     assert run("design", EXAMPLES / "missing.yaml", "--verify", "none", "-o", tmp_path / "out") == 1
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "report.json"]
 
 
 def test_an_output_folder_that_is_a_file_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

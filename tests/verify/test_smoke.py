@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import torch
 
+from advisor.learning_rate import rate_factors
 from advisor.verify import smoke_checks
 from advisor.verify.evidence import Build, Job, Target
-from advisor.verify.overfit import Subject, Trail, mark, overfit, rate_factors
+from advisor.verify.overfit import Subject, Trail, mark, overfit
 from advisor.verify.smoke import build_for_training, prepare, run_smoke, stand_in
 from tests.verify.jobs import TINY_BERT, TINY_DECODER, bert_job, decoder_job, make_recipe, mlp_job, timm_job
 
