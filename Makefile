@@ -7,7 +7,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint con
 
 demo: .venv/core
 	$(BIN)/advisor design examples/defects.yaml --output out/defects
-	@echo; echo "The whole report: out/defects/report.json; the model card: out/defects/model_card.md"
+	@echo; echo "The page to read: out/defects/report.html; the whole report: out/defects/report.json; the model card: out/defects/model_card.md"
 
 test: .venv/all
 	$(BIN)/pytest -n auto --dist loadgroup -m "not slow"
