@@ -56,15 +56,12 @@ class ParsedFiles:
     def parse(self, text: str, file: str) -> Document:
         """As `parse_yaml`; a text with faults is parsed each time."""
         key = hashlib.sha256(text.encode()).hexdigest()
-        entry = self._used.get(key) or self._known.get(key)
+        entry, root = self._used.get(key) or self._known.get(key), None
         if entry is None:
             document = parse_yaml(text, file)
             if document.faults:
                 return document
-            entry = {"data": document.data, "places": {}}
-            root = document._root
-        else:
-            root = None
+            entry, root = {"data": document.data, "places": {}}, document._root
         self._used[key] = entry
         return _Remembering(entry["data"], file, root, text=text, places=entry["places"])
 

@@ -73,22 +73,24 @@ def _with_frozen_norm(detection: Any, name: str, settings: dict[str, Any]) -> nn
     return frozen
 
 
+def _class_of(module: str, name: str) -> Any:
+    """A package's class by its name. Raises CheckError with the nearest that there is."""
+    package = importlib.import_module(module)
+    if not hasattr(package, name):
+        raise CheckError(f"{module.partition('.')[0]} has no {name!r}{did_you_mean(name, dir(package))}")
+    return getattr(package, name)
+
+
 def build_smp(job: Job) -> nn.Module:
     """A network of segmentation_models_pytorch, by the name of its class; its encoder stands in the settings."""
-    package = importlib.import_module("segmentation_models_pytorch")
-    factory = getattr(package, job.build.factory, None)
-    if factory is None:
-        raise CheckError(f"segmentation_models_pytorch has no {job.build.factory!r}{did_you_mean(job.build.factory, dir(package))}")
+    factory = _class_of("segmentation_models_pytorch", job.build.factory)
     made: nn.Module = factory(encoder_weights=None, classes=job.recipe.input.outputs or 1, **job.build.config)
     return made
 
 
 def build_nnunet(job: Job) -> nn.Module:
     """A U-Net of dynamic_network_architectures with nnU-Net's settings: instance norm, leaky ReLU, deep supervision in training."""
-    package = importlib.import_module("dynamic_network_architectures.architectures.unet")
-    factory = getattr(package, job.build.factory, None)
-    if factory is None:
-        raise CheckError(f"dynamic_network_architectures has no {job.build.factory!r}{did_you_mean(job.build.factory, dir(package))}")
+    factory = _class_of("dynamic_network_architectures.architectures.unet", job.build.factory)
     fixed = {"conv_op": nn.Conv3d, "conv_bias": True, "norm_op": nn.InstanceNorm3d, "norm_op_kwargs": {"eps": 1e-5, "affine": True},
              "nonlin": nn.LeakyReLU, "nonlin_kwargs": {"inplace": True}, "deep_supervision": True}  # fmt: skip
     channels = job.recipe.input.channels or 1
@@ -98,11 +100,8 @@ def build_nnunet(job: Job) -> nn.Module:
 
 def build_diffusers(job: Job) -> nn.Module:
     """The denoiser of a diffusion pipeline: what is trained. Autoencoder and text encoders are frozen, and are not built."""
-    package = importlib.import_module("diffusers")
-    package.logging.set_verbosity_error()
-    factory = getattr(package, job.build.factory, None)
-    if factory is None:
-        raise CheckError(f"diffusers has no {job.build.factory!r}{did_you_mean(job.build.factory, dir(package))}")
+    importlib.import_module("diffusers").logging.set_verbosity_error()
+    factory = _class_of("diffusers", job.build.factory)
     settings = dict(job.build.config)
     if "sample_size" in settings and job.recipe.input.image_size:
         settings["sample_size"] = job.recipe.input.image_size // (LATENT_STRIDE if is_latent(job) else 1)
