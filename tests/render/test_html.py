@@ -194,6 +194,9 @@ def test_a_report_shows_itself_in_a_notebook(designed: Pair) -> None:
 @pytest.mark.parametrize("render", [render_html, render_markdown])
 def test_rendering_is_quick_once_warm(render: Callable[[Report, Request], str], designed: Pair) -> None:
     render(*designed)
-    start = time.process_time()
-    render(*designed)
-    assert time.process_time() - start < 0.5
+    seconds = []
+    for _ in range(3):  # the fastest: a full collection over what other tests left behind is no part of rendering
+        start = time.process_time()
+        render(*designed)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.5
