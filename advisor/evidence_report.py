@@ -37,10 +37,11 @@ def smoke_checks(smoke: SmokeEvidence | Refusal | None, depth: Depth) -> list[Ch
         figures=smoke_figures(smoke),
         losses=list(takewhile(math.isfinite, smoke.losses)) or None,
     )
-    return [
-        summary,
-        *(Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device) for check in smoke.checks),
-    ]
+    checks = [summary]
+    checks += [Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device) for check in smoke.checks]
+    if smoke.latency_unmeasured:
+        checks.append(Check(name="smoke.latency", status="skipped", detail=smoke.latency_unmeasured, device=smoke.device))
+    return checks
 
 
 def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:

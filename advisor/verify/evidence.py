@@ -96,6 +96,7 @@ class SmokeEvidence(Wire):
     step_seconds: float | None = None
     peak_bytes: int | None = None
     latency_ms: dict[str, Quantity] = Field(default_factory=dict, description="batch-1 inference here, by what was measured")
+    latency_unmeasured: str | None = Field(None, description="why there is no latency; none: there is")
     is_makeshift: bool = Field(False, description="it was cut further, or ran elsewhere, for want of memory that was in use just then")
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)

@@ -30,6 +30,7 @@ from advisor.verify.loop import checkpoint_activations
 from advisor.verify.overfit import Subject, Trail, overfit
 from advisor.verify.placing import choose_device, is_makeshift
 from advisor.verify.reduce import Limits, operations, reduce_job, weight_bytes
+from advisor.wire import Quantity
 
 GIB = 2**30
 OWN_STEPS = 10  # at the recipe's rate: enough for a warm-up, a course, and a rate that is too high to show
@@ -70,7 +71,7 @@ def run_smoke(job: Job) -> SmokeEvidence:
         trail, checks, more = _train(small, device, deadline)
         substitutions += more
     peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else max(0, _peak_resident_bytes() - before)
-    latency = _latency(runnable, limits, device, name, start + job.time_limit_s)
+    latency, unmeasured = _latency(runnable, limits, device, name, start + job.time_limit_s)
     versions = {"torch": str(torch.__version__), "python": platform.python_version()}
     return SmokeEvidence(
         device=name,
@@ -82,6 +83,7 @@ def run_smoke(job: Job) -> SmokeEvidence:
         step_seconds=statistics.median(trail.step_seconds) if trail.step_seconds else None,
         peak_bytes=peak,
         latency_ms=latency,
+        latency_unmeasured=unmeasured,
         seconds=time.monotonic() - start,
         versions=versions,
         is_makeshift=is_makeshift(runnable, reduced, limits, device, hardware),
@@ -195,12 +197,16 @@ def _probe_rate(job: Job) -> float:
     return rate * FEW_PARAMETERS if job.recipe.model.adaptation in _PARTIAL else rate
 
 
-def _latency(job: Job, limits: Limits, device: torch.device, name: str, deadline: float) -> dict[str, Any]:
-    """Of the model as designed, whatever was reduced for training; nothing where it does not fit, or would take too long."""
-    seconds = operations(job) / (_speed(device) * EFFICIENCY)
-    if weight_bytes(job) > limits.memory_bytes or time.monotonic() + seconds * FEWEST_FORWARDS > deadline:
-        return {}
-    return dict(measure_latency(job, device, _HALF.get(job.recipe.precision), f"random weights, {name}", deadline))
+def _latency(job: Job, limits: Limits, device: torch.device, name: str, deadline: float) -> tuple[dict[str, Quantity], str | None]:
+    """Of the model as designed, whatever was reduced for training; or why not, where it does not fit or would take too long."""
+    weights, left = weight_bytes(job) / GIB, max(0.0, deadline - time.monotonic())
+    if weights > limits.memory_bytes / GIB:
+        return {}, f"the model as designed, {weights:.3g} GiB, is larger than the {limits.memory_bytes / GIB:.3g} GiB to be had"
+    seconds = operations(job) / (_speed(device) * EFFICIENCY) * FEWEST_FORWARDS
+    if seconds > left:
+        return {}, f"{FEWEST_FORWARDS} forward passes would take about {seconds:.0f} s here, and {left:.0f} s were left"
+    measured = measure_latency(job, device, _HALF.get(job.recipe.precision), f"random weights, {name}", deadline)
+    return measured, None if measured else f"fewer than {FEWEST_RUNS} forward passes were done in half of the {left:.0f} s that were left"
 
 
 def _speed(device: torch.device) -> float:

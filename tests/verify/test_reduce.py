@@ -107,11 +107,13 @@ def test_an_8b_decoder_with_adapters_smoke_trains_in_seconds() -> None:
     assert {check.status for check in evidence.checks} == {"passed"}, evidence.checks
     assert evidence.reduced
     assert evidence.latency_ms == {}
+    assert "GiB to be had" in evidence.latency_unmeasured or "s were left" in evidence.latency_unmeasured
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "convnext_tiny"])
 def test_a_vision_model_of_25_million_parameters_smoke_trains_in_seconds(name: str) -> None:
-    evidence = run_smoke(timm_job(name, 224, model={"adaptation": "full"}, batch={"per_device": 32, "effective": 32}))
+    job = timm_job(name, 224, model={"adaptation": "full"}, batch={"per_device": 32, "effective": 32})
+    evidence = run_smoke(job.model_copy(update={"time_limit_s": 180.0}))  # so long that other tests beside it leave time for latency
     assert {check.status for check in evidence.checks} == {"passed"}, evidence.checks
     assert evidence.latency_ms["median"].value > 0
