@@ -7,7 +7,7 @@ import math
 from advisor.catalogue.entries import DeviceEntry
 from advisor.planning.plan import Design
 from advisor.planning.sizing import number, value
-from advisor.planning.timing import estimate_latency, estimate_training_hours
+from advisor.planning.timing import BACKWARD_TO_FORWARD, Served, estimate_latency, estimate_training_hours, training_passes
 from advisor.verify.evidence import Memory, StaticEvidence
 from advisor.wire import Basis, Quantity
 
@@ -23,6 +23,8 @@ FORMAT_OF = {
     "int4-weight-only": "int4",
     "nf4": "int4",
 }
+SERVED_IN: dict[str, Served] = {"bf16": "bf16", "fp16": "fp16", "int8-dynamic": "int8", "int8-static": "int8"}
+"""What the exported model computes in; weights alone in 8 or 4 bits are unpacked to the precision of training."""
 BYTES_A_WEIGHT = {"fp32": 4.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5}
 # Training passes a sample, in units of one text's forward and backward: an embedder reads a pair; a policy reads both answers, and its
 # reference reads them once more without a backward pass (a third of the cost: arXiv:2001.08361, section 2.1).
@@ -86,7 +88,8 @@ def _times(design: Design, flops: float | None, size: float, device: DeviceEntry
     recipe, task = design.recipe, str(value(design.facts, "task.kind"))
     # A decoder answers token by token: one token costs the forward pass of one position, and reads every weight.
     sample = flops / (recipe.input.sequence_length or 1) if task in DECODERS else flops
-    times = {"latency": estimate_latency(sample, size, device, recipe.precision)}
+    served = SERVED_IN.get(recipe.compression.quantization, recipe.precision)
+    times: dict[str, Quantity | None] = {"latency": estimate_latency(sample, size, device, served)}
     samples = (
         number(design.facts, "data.samples", math.nan) * (recipe.epochs or 0)
         if recipe.steps is None
@@ -94,5 +97,20 @@ def _times(design: Design, flops: float | None, size: float, device: DeviceEntry
     )
     samples *= TEXTS_A_SAMPLE.get(task, 1.0)
     if recipe.optimizer.name != "none" and samples and math.isfinite(samples):
-        times["training_time"] = estimate_training_hours(flops, samples, device, recipe.batch.devices, recipe.precision)
+        work = flops * training_passes(recipe) / (1 + BACKWARD_TO_FORWARD)
+        hours = times["training_time"] = estimate_training_hours(work, samples, device, recipe.batch.devices, recipe.precision)
+        times |= _spending(design, hours, device) if hours else {}
     return {name: time for name, time in times.items() if time is not None}
+
+
+def _spending(design: Design, hours: Quantity, device: DeviceEntry) -> dict[str, Quantity | None]:
+    """GPU-hours and money, where they are limited; money where the catalogue has a price."""
+    limited = [name for name in ("gpu_hours", "cost_usd") if math.isfinite(number(design.facts, f"limit.{name}", math.inf))]
+    budget, price = _times_as_much(hours, design.recipe.batch.devices, "GPU-hours", hours.source), device.usd_an_hour
+    cost = _times_as_much(budget, price.value, "USD", f"{hours.source}; {price.source}") if price else None
+    return {**({"budget": budget} if "gpu_hours" in limited else {}), **({"cost": cost} if "cost_usd" in limited else {})}
+
+
+def _times_as_much(figure: Quantity, factor: float, unit: str, source: str | None) -> Quantity:
+    scaled = {end: float(f"{value * factor:.3g}") for end in ("value", "low", "high") if (value := getattr(figure, end)) is not None}
+    return figure.model_copy(update={**scaled, "unit": unit, "source": source})

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from advisor.recipe import Recipe
+
 HALF, FULL = 2, 4  # bytes of an element in 16 and 32 bits
 
 STATE_BYTES = {
@@ -91,6 +93,12 @@ def shard_states(weights: int, gradients: int, states: int, devices: int, stage:
     """
     divisors = [devices if stage >= needed else 1 for needed in (3, 2, 1)]
     return tuple(-(-size // divisor) for size, divisor in zip((weights, gradients, states), divisors, strict=True))  # type: ignore[return-value]
+
+
+def sharding_stage(recipe: Recipe) -> Stage:
+    """ZeRO's stage of the recipe's strategy; 0 for plain data parallelism."""
+    strategy = (recipe.distributed or "ddp").lower()
+    return 3 if "fsdp" in strategy or "zero3" in strategy else 2 if "zero2" in strategy else 1 if "zero1" in strategy else 0
 
 
 def mixed_precision_states(parameters: int, devices: int = 1, stage: Stage = 0) -> float:

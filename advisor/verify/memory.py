@@ -14,7 +14,7 @@ from advisor.verify.batches import Batch
 from advisor.verify.build import apply_adaptation, build_model, make_optimizer, parameter_groups, set_training_mode
 from advisor.verify.cuda_choices import CudaChoices
 from advisor.verify.evidence import Job, Memory, Target
-from advisor.verify.formulas import Stage
+from advisor.verify.formulas import Stage, sharding_stage
 from advisor.verify.loop import TrainingLoop, ZeroGrad, checkpoint_activations
 from advisor.verify.peak import LivePeak, live_peak
 from advisor.verify.priced import EightBitAdam
@@ -177,12 +177,6 @@ def shard_trace(trace: Trace, model: nn.Module, recipe: Recipe) -> Trace:
         origins={**trace.origins, fresh: "buffers of communication"},
         categories={**trace.categories, fresh: kind},
     )
-
-
-def sharding_stage(recipe: Recipe) -> Stage:
-    """ZeRO's stage of the recipe's strategy; 0 for plain data parallelism."""
-    strategy = (recipe.distributed or "ddp").lower()
-    return 3 if "fsdp" in strategy or "zero3" in strategy else 2 if "zero2" in strategy else 1 if "zero1" in strategy else 0
 
 
 def _numbers_of(trace: Trace, phase: str) -> set[int]:
