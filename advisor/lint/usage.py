@@ -28,6 +28,7 @@ READ_BY_CODE = frozenset(
         "data.classes",
         "compute.device",
         "compute.devices",
+        "compute.nodes",
         "compute.memory_gib",
     }
 )

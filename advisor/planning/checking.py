@@ -13,6 +13,7 @@ from advisor.planning.plan import Design
 from advisor.planning.sizing import number, value
 from advisor.report import Check
 from advisor.verify.evidence import Memory, Refusal, StaticEvidence
+from advisor.verify.formulas import FULL, OFFLOADED, STATE_BYTES
 from advisor.wire import Basis, Quantity
 
 SPENDING = (("training_time", "limit.days", 24.0), ("budget", "limit.gpu_hours", 1.0), ("cost", "limit.cost_usd", 1.0))
@@ -46,6 +47,7 @@ def assess(design: Design, evidence: StaticEvidence | Refusal | None, devices: M
         _flops(evidence),
         _memory("training_memory", evidence.training_memory if evidence else None, design, devices, checked=evidence is not None),
         _memory("inference_memory", evidence.inference_memory if evidence else None, design, devices, checked=evidence is not None),
+        *_host_memory(design, evidence),
         _size(design.facts, figures),
         _latency(design.facts, figures, device),
         *_spending(design.facts, figures),
@@ -121,6 +123,19 @@ def _memory(name: str, memory: Memory | None, design: Design, devices: Mapping[s
     status = "passed" if high <= limit else "failed"
     detail = f"{memory.low / GIB:.2f} to {high:.2f} GiB, the peak {memory.peak_at}; the device has {limit:g} GiB"
     return shown.model_copy(update={"status": status, "limit": limit, "detail": detail})
+
+
+def _host_memory(design: Design, evidence: StaticEvidence | None) -> list[Check]:
+    """What is offloaded, against the memory of one machine."""
+    recipe, facts = design.recipe, design.facts
+    limit = number(facts, "compute.host_memory_gib", math.nan)
+    if recipe.distributed != OFFLOADED or evidence is None or math.isnan(limit):
+        return []
+    each = 2 * FULL + STATE_BYTES.get(recipe.optimizer.name, STATE_BYTES["adamw"])
+    size = round(each * evidence.parameters / number(facts, "compute.nodes", 1) / GIB, 3)
+    detail = f"weights, gradients and optimizer states at {each:g} bytes a parameter; the system needs some beside them"
+    status = "passed" if size <= limit else "failed"
+    return [Check(name="host_memory", status=status, value=size, limit=limit, unit="GiB", method="closed form", detail=detail)]
 
 
 def _suffice(needed_gib: float, kind: str, devices: Mapping[str, DeviceEntry]) -> str:

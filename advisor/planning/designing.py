@@ -119,9 +119,9 @@ def _begun(
 def _repaired(knowledge: Knowledge, begun: Sequence[Repair], *, are_first: bool = True) -> list[Tried]:
     """Each candidate repaired, as long as that may cost less than what an earlier one costs."""
     tried: list[Tried] = []
-    best = UNBOUNDED
-    for index, repair in enumerate(begun):
-        replacing = FREE if are_first and index == 0 else cost_of_replacing(knowledge, repair.plain.design)
+    costs = [FREE if are_first and index == 0 else cost_of_replacing(knowledge, one.plain.design) for index, one in enumerate(begun)]
+    best = min((cost for cost, one in zip(costs, begun, strict=True) if not one.plain.failed), default=UNBOUNDED)
+    for replacing, repair in zip(costs, begun, strict=True):
         found = repair.run(bound=(best[0] - replacing[0], best[1] - replacing[1]))
         one = Tried(
             found.assessment, found.path, None, (found.cost[0] + replacing[0], found.cost[1] + replacing[1]), found.seen, found.is_complete

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from advisor.catalogue.entries import DeviceEntry
+from advisor.planning.communication import communication_share, estimate_exchange, with_communication
 from advisor.planning.plan import Design
 from advisor.planning.sizing import number, value
 from advisor.planning.timing import BACKWARD_TO_FORWARD, Served, estimate_latency, estimate_training_hours, training_passes
@@ -40,7 +41,8 @@ def design_figures(design: Design, evidence: StaticEvidence | None, device: Devi
     size = _file_bytes(design, evidence, parameters)
     figures["file_size"] = Quantity(value=size / MB, unit="MB", basis=Basis.COMPUTED if evidence else Basis.ESTIMATED)
     flops = figures["flops"].value if "flops" in figures else None
-    figures.update(_times(design, flops, size, device))
+    trained = evidence.trainable_parameters if evidence else int(parameters) if design.recipe.lora is None else 0
+    figures.update(_times(design, flops, size, device, (int(parameters), trained)))
     for score in entry.scores[:2]:
         name = f"{score.benchmark} {score.metric}"
         figures[name] = Quantity(value=score.value, unit=score.metric, basis=Basis.PUBLISHED, source=score.source)
@@ -82,7 +84,7 @@ def _file_bytes(design: Design, evidence: StaticEvidence | None, parameters: flo
     return parameters * BYTES_A_WEIGHT[file_format]
 
 
-def _times(design: Design, flops: float | None, size: float, device: DeviceEntry | None) -> dict[str, Quantity]:
+def _times(design: Design, flops: float | None, size: float, device: DeviceEntry | None, counts: tuple[int, int]) -> dict[str, Quantity]:
     if flops is None or device is None:
         return {}
     recipe, task = design.recipe, str(value(design.facts, "task.kind"))
@@ -99,7 +101,13 @@ def _times(design: Design, flops: float | None, size: float, device: DeviceEntry
     if recipe.optimizer.name != "none" and samples and math.isfinite(samples):
         work = flops * training_passes(recipe) / (1 + BACKWARD_TO_FORWARD)
         hours = times["training_time"] = estimate_training_hours(work, samples, device, recipe.batch.devices, recipe.precision)
-        times |= _spending(design, hours, device) if hours else {}
+        if hours is not None:
+            step = estimate_training_hours(work, recipe.batch.effective, device, recipe.batch.devices, recipe.precision)
+            exchange = estimate_exchange(recipe, *counts, device, int(number(design.facts, "compute.nodes", 1)))
+            if exchange is not None and step is not None:
+                times["communication_share"] = communication_share(step, exchange)
+                hours = times["training_time"] = with_communication(hours, step, exchange)
+            times |= _spending(design, hours, device)
     return {name: time for name, time in times.items() if time is not None}
 
 

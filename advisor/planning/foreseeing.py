@@ -8,7 +8,7 @@ from __future__ import annotations
 from advisor.planning.figures import FORMAT_OF
 from advisor.recipe import Recipe
 from advisor.verify.evidence import Memory, StaticEvidence
-from advisor.verify.formulas import FULL, HALF, STATE_BYTES, shard_states, sharding_stage
+from advisor.verify.formulas import FULL, HALF, OFFLOADED, STATE_BYTES, shard_states, sharding_stage
 
 OPTIMISM = 0.9
 """What is foreseen is taken to be this much of the closed form: the allocator's slack, and kernels that change with the batch."""
@@ -69,7 +69,7 @@ def _states(evidence: StaticEvidence, before: Recipe, after: Recipe) -> tuple[in
     held = BASE_BYTES[after.lora.base_precision] if after.lora and after.model.adaptation in ("lora", "qlora") else FULL
     optimizer = "momentum" if after.optimizer.name == "sgd" and after.optimizer.momentum else after.optimizer.name
     states = STATE_BYTES.get(optimizer, 0.0) * trained + (FULL * evidence.parameters if after.ema else 0)
-    if after.distributed == "fsdp_offload":
+    if after.distributed == OFFLOADED:
         return 0, 0, 0
     stage = sharding_stage(after)
     return shard_states(int(held * evidence.parameters), FULL * trained, int(states), after.batch.devices, stage)

@@ -35,7 +35,13 @@ def _bands() -> dict[str, dict[str, Band]]:
     path = data_folder("catalogue") / "efficiency.yaml"
     with remembered("efficiency") as parse:
         data = parse(path.read_text(encoding="utf-8"), path.name).data
-    return {work: {key: Band(**entry[key]) for key in ("share", "overhead_ms") if key in entry} for work, entry in data.items()}
+    keys = ("share", "overhead_ms", "gbs_a_device")
+    return {work: {key: Band(**entry[key]) for key in keys if key in entry} for work, entry in data.items()}
+
+
+def band(kind: str, key: str) -> Band:
+    """An entry of catalogue/efficiency.yaml."""
+    return _bands()[kind][key]
 
 
 def peak_flops(device: DeviceEntry, precision: Served) -> float | None:
