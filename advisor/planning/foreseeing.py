@@ -10,7 +10,7 @@ from advisor.recipe import Recipe
 from advisor.verify.evidence import Memory, StaticEvidence
 from advisor.verify.formulas import FULL, HALF, OFFLOADED, STATE_BYTES, shard_states, sharding_stage
 
-OPTIMISM = 0.9
+OPTIMISM = 0.95
 """What is foreseen is taken to be this much of the closed form: the allocator's slack, and kernels that change with the batch."""
 CHECKPOINTED = 2 / 34
 """Of a layer's saved bytes, its input: what is left of a very deep network's activations. arXiv:2205.05198, sections 4 and 5."""
@@ -58,9 +58,15 @@ def _training(evidence: StaticEvidence, memory: Memory, before: Recipe, after: R
     weights, gradients, states = _states(evidence, before, after)
     moving = sum(memory.categories.get(kind, 0) for kind in MOVING) * _share(before, after)
     paged = after.optimizer.name.startswith("paged")
-    in_passes, in_step = weights + (0 if paged else states) + moving, weights + gradients + (0 if paged else states)
-    least = int(OPTIMISM * max(in_passes, in_step))
+    kept = weights + (0 if paged else states) + _units_at_hand(memory, before, after)
+    in_passes = kept + moving + (gradients if after.batch.accumulation > 1 else 0)  # which live on from one pass to the next
+    least = int(OPTIMISM * max(in_passes, kept + gradients))
     return memory.model_copy(update={"total": least, "low": least, "high": least, "method": "closed forms"})
+
+
+def _units_at_hand(memory: Memory, before: Recipe, after: Recipe) -> int:
+    """Buffers of communication: the same under the same strategy."""
+    return memory.categories.get("workspace", 0) if before.distributed == after.distributed else 0
 
 
 def _states(evidence: StaticEvidence, before: Recipe, after: Recipe) -> tuple[int, int, int]:
