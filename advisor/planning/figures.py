@@ -66,7 +66,9 @@ def _published(design: Design) -> dict[str, Quantity]:
     parameters = Quantity(value=entry.parameters.value, unit="parameters", basis=Basis.PUBLISHED, source=entry.parameters.source)
     if entry.gmacs is None:
         return {"parameters": parameters}
-    flops = Quantity(value=2e9 * entry.gmacs.value, unit="FLOPs", basis=Basis.PUBLISHED, source=entry.gmacs.source)
+    size = design.recipe.input.image_size
+    scale = (size / entry.image_size) ** 2 if size and entry.image_size else 1.0  # published for the size that the weights were trained at
+    flops = Quantity(value=2e9 * entry.gmacs.value * scale, unit="FLOPs", basis=Basis.PUBLISHED, source=entry.gmacs.source)
     return {"parameters": parameters, "flops": flops}
 
 
