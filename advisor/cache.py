@@ -181,5 +181,5 @@ def _machine(check: str, threads: int) -> dict[str, object]:
     found = detect()
     return {
         "cpu": found.cpu, "cpus": found.cpus, "memory": round(found.memory_gib), "threads": threads, "driver": found.driver,
-        "gpus": [asdict(gpu) | {"free_gib": None, "used_by": None} for gpu in found.gpus],
+        "gpus": [asdict(gpu) | {"free_gib": None, "used_by": None, "busy_percent": None} for gpu in found.gpus],
     }  # fmt: skip

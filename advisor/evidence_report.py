@@ -38,7 +38,10 @@ def smoke_checks(smoke: SmokeEvidence | Refusal | None, depth: Depth) -> list[Ch
         losses=list(takewhile(math.isfinite, smoke.losses)) or None,
     )
     checks = [summary]
-    checks += [Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device) for check in smoke.checks]
+    checks += [
+        Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device, figures=check.figures)
+        for check in smoke.checks
+    ]
     if smoke.latency_unmeasured:
         checks.append(Check(name="smoke.latency", status="skipped", detail=smoke.latency_unmeasured, device=smoke.device))
     return checks
@@ -49,11 +52,10 @@ def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
     if not isinstance(smoke, SmokeEvidence):
         return {}
     label = f"measured on {smoke.device}" + (", reduced copy" if smoke.reduced else "")
-    figures = {f"here: {name}": quantity for name, quantity in smoke.latency_ms.items()}
-    if smoke.step_seconds is not None:
-        figures["here: step_time"] = Quantity(
-            value=smoke.step_seconds, unit="s", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
-        )
+    figures = {f"here: {name}": quantity for name, quantity in smoke.inference.items()}
+    if smoke.step_time is not None:
+        figures["here: step_time"] = smoke.step_time
+        figures["here: training_rate"] = _rate(smoke.samples, smoke.step_time)
     if smoke.peak_bytes is not None:
         figures["here: peak_memory"] = Quantity(
             value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
@@ -95,3 +97,11 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
     return [
         WorkflowStep(step=number, name=name, status=status, evidence=evidence) for number, (name, status, evidence) in enumerate(steps, 1)
     ]
+
+
+def _rate(samples: int, step: Quantity) -> Quantity:
+    """Samples a second of steps over so many samples."""
+    low, high = step.high or step.value, step.low or step.value
+    return Quantity(
+        value=samples / step.value, low=samples / low, high=samples / high, unit="samples/s", basis=step.basis, source=step.source
+    )

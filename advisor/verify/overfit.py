@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -43,8 +43,8 @@ class Subject:
 class Trail:
     """What a run left behind.
 
-    `rates` are the recipe's, by parameter. `before` and `after` are fingerprints of parameters and buffers; two are equal
-    where no bit changed.
+    `rates` are the recipe's, by parameter; `applied` are those that the optimizer's groups had after each step, as shares of
+    them. `before` and `after` are fingerprints of parameters and buffers; two are equal where no bit changed.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -58,6 +58,8 @@ class Trail:
     step_seconds: list[float] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
+    applied: list[list[float]] = field(default_factory=list)
+    peak_bytes: int | None = None
 
     @property
     def moved(self) -> set[str]:
@@ -95,15 +97,12 @@ def overfit(
     first loss or gradient that is not finite.
     """
     trail.before = mark(subject.model)
-    set_training_mode(subject.model, subject.job.recipe)
-    rates = [group["lr"] for group in subject.optimizer.param_groups]
+    rates = base_rates(subject)
     names = {id(parameter): name for name, parameter in subject.model.named_parameters()}
     for group in subject.optimizer.param_groups:
         trail.rates.update((names[id(parameter)], group["lr"]) for parameter in group["params"] if id(parameter) in names)
-    for factor in rate_factors(subject.job.recipe, own_steps):
-        if not _step(subject, trail, [rate * factor for rate in rates], deadline):
-            break
-        trail.own_steps += 1
+    train(subject, trail, rates, rate_factors(subject.job.recipe, own_steps), deadline)
+    trail.own_steps = len(trail.applied)
     highest = max(rates)
     trail.goal = enough(trail.losses[0]) if trail.losses else -math.inf
     if not trail.faults and recent_loss(trail) > trail.goal:
@@ -113,6 +112,20 @@ def overfit(
             if not _step(subject, trail, rates, deadline) or recent_loss(trail) <= trail.goal:
                 break
     trail.after = mark(subject.model)
+
+
+def base_rates(subject: Subject) -> list[float]:
+    """The recipe's rate of each of the optimizer's groups, before any step."""
+    return [float(group["lr"]) for group in subject.optimizer.param_groups]
+
+
+def train(subject: Subject, trail: Trail, rates: list[float], factors: Iterable[float], deadline: float) -> None:
+    """One step for each factor of the groups' rates, until one shows a fault or the time is up."""
+    set_training_mode(subject.model, subject.job.recipe)
+    for factor in factors:
+        if not _step(subject, trail, [rate * factor for rate in rates], deadline):
+            break
+        trail.applied.append([now / rate if rate else 0.0 for now, rate in zip(base_rates(subject), rates, strict=True)])
 
 
 def recent_loss(trail: Trail) -> float:
@@ -142,7 +155,7 @@ def _step(subject: Subject, trail: Trail, rates: list[float], deadline: float) -
 def _accumulate(subject: Subject) -> float:
     """Forward and backward over the parts of the batch; returns the mean loss."""
     total = 0.0
-    for part in _parts(subject.batch, subject.accumulation):
+    for part in parts(subject.batch, subject.accumulation):
         with subject.autocast():
             loss = compute_loss(subject.model, part, subject.job) / subject.accumulation
         scaled = subject.scaler.scale(loss) if subject.scaler else loss
@@ -151,7 +164,8 @@ def _accumulate(subject: Subject) -> float:
     return total
 
 
-def _parts(batch: Batch, count: int) -> Iterator[Batch]:
+def parts(batch: Batch, count: int) -> Iterator[Batch]:
+    """The batch in `count` equal parts."""
     chunks = {name: value.chunk(count) for name, value in batch.items()}
     for index in range(count):
         yield {name: parts[index] for name, parts in chunks.items()}

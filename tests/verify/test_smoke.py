@@ -70,9 +70,9 @@ def test_a_sound_recipe_passes_every_check(name: str) -> None:
     assert evidence.reduced == []
     assert all(math.isfinite(loss) for loss in evidence.losses)
     assert evidence.losses[-1] < evidence.losses[0]
-    assert evidence.step_seconds is not None and evidence.step_seconds > 0
-    assert evidence.latency_ms["median"].basis == "measured"
-    assert evidence.latency_ms["median"].value <= evidence.latency_ms["p95"].value
+    assert evidence.step_time is not None and 0 < evidence.step_time.low <= evidence.step_time.value <= evidence.step_time.high
+    assert evidence.inference["median"].basis == "measured"
+    assert evidence.inference["median"].value <= evidence.inference["p95"].value
     assert ("ema_follows" in statuses(evidence.checks)) == (name == "mlp")
 
 
