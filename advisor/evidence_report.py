@@ -8,8 +8,8 @@ from itertools import takewhile
 from advisor.engine.facts import Facts
 from advisor.planning.designing import Depth, Tried
 from advisor.planning.sizing import value
-from advisor.report import Check, WorkflowStep
-from advisor.verify.evidence import Refusal, SmokeEvidence
+from advisor.report import Check, Notice, WorkflowStep
+from advisor.verify.evidence import Refusal, SmokeEvidence, StaticEvidence
 from advisor.wire import Basis, Quantity
 
 GIB = 2**30
@@ -61,6 +61,20 @@ def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
             value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
         )
     return figures
+
+
+def verification_notices(best: Tried) -> list[Notice]:
+    """What about the checks themselves the reader must know: predictions that missed, and a sandbox that was not closed."""
+    missed = [
+        Notice(kind="prediction", text=f"The prediction of {check.name.partition('.')[2].replace('_', ' ')} missed: {check.detail}.")
+        for check in best.predictions
+        if check.status == "failed"
+    ]
+    evidence = (best.assessment.evidence, best.smoke)
+    if all(one.is_network_isolated for one in evidence if isinstance(one, StaticEvidence | SmokeEvidence)):
+        return missed
+    open_network = "network not isolated: this system lets no process leave the network, so that checks ran with access to it"
+    return [*missed, Notice(kind="sandbox", text=open_network)]
 
 
 def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:

@@ -21,7 +21,7 @@ from advisor.engine.asking import critical_questions, open_questions
 from advisor.engine.deciding import Outcomes, decide
 from advisor.engine.facts import Facts, Origin
 from advisor.engine.loading import Knowledge, load_knowledge, rule_paths
-from advisor.evidence_report import smoke_checks, smoke_figures, workflow
+from advisor.evidence_report import smoke_checks, smoke_figures, verification_notices, workflow
 from advisor.intake import Intake, read_facts
 from advisor.intake.derive import follow
 from advisor.planning.designing import Checker, Depth, Search, Tried, search, try_one
@@ -186,7 +186,7 @@ def _attempted(session: Session, relaxation: r.Relaxation, checker: Checker) -> 
 def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.Report:
     made, figures = best.assessment.design, dict(best.assessment.figures)
     figures.update(smoke_figures(best.smoke))
-    checks = [*best.assessment.checks, *smoke_checks(best.smoke, verify), *_accuracy_check(made.facts)]
+    checks = [*best.assessment.checks, *smoke_checks(best.smoke, verify), *best.predictions, *_accuracy_check(made.facts)]
     return _report(
         session,
         r.Status.DESIGNED,
@@ -201,7 +201,7 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         recipe=made.recipe,
         candidates=_candidates(found),
         verification=checks,
-        notices=_licence_notice(best, found),
+        notices=[*_licence_notice(best, found), *verification_notices(best)],
         clarifications=open_questions(session.knowledge, made.outcomes, made.facts),
         sensitivity=sensitivity(session.knowledge, made, follow),
         workflow=workflow(best, session.facts),

@@ -47,7 +47,7 @@ def assess(design: Design, evidence: StaticEvidence | Refusal | None, devices: M
         _memory("inference_memory", evidence.inference_memory if evidence else None, design, devices, checked=evidence is not None),
         _size(design.facts, figures),
         _latency(design.facts, figures, device),
-        _budget(design.facts, figures),
+        budget_check(design.facts, figures),
     ]
     return Assessment(design, evidence, tuple(check for check in checks if check is not None), figures)
 
@@ -169,7 +169,8 @@ def _latency(facts: Facts, figures: Mapping[str, Quantity], device: DeviceEntry 
     return Check(name="latency", status="skipped", limit=limit, detail=f"{span}, cannot decide: measure it on the device", **shown)
 
 
-def _budget(facts: Facts, figures: Mapping[str, Quantity]) -> Check | None:
+def budget_check(facts: Facts, figures: Mapping[str, Quantity]) -> Check | None:
+    """The training time held against the stated days or GPU-hours; None where neither is stated."""
     limits = {"limit.gpu_hours": number(facts, "compute.devices", 1), "limit.days": 1 / HOURS_A_DAY}
     stated = [
         (name, number(facts, name, math.inf), factor) for name, factor in limits.items() if math.isfinite(number(facts, name, math.inf))

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from advisor.catalogue.entries import DeviceEntry, ModelEntry
+from advisor.engine.facts import Origin
 from advisor.engine.loading import Knowledge
 from advisor.planning.candidates import Proposal, Rejected, propose
 from advisor.planning.checking import Assessment, target_device
+from advisor.planning.measured import hold_measured
 from advisor.planning.plan import Brief, Design
 from advisor.planning.repairing import fit
 from advisor.planning.sizing import number, value
@@ -34,11 +36,12 @@ class Checker(Protocol):
 
 @dataclass(frozen=True)
 class Tried:
-    """One candidate, as far as it got."""
+    """One candidate, as far as it got. `predictions` hold what was predicted against what was measured on the target itself."""
 
     assessment: Assessment
     edits: tuple[Edit, ...] = ()
     smoke: SmokeEvidence | Refusal | None = None
+    predictions: tuple[Check, ...] = ()
 
     @property
     def entry(self) -> ModelEntry:
@@ -114,6 +117,7 @@ def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal[
             "name": device.name if device else None,
             "memory_gib": None if math.isnan(memory) else memory,
             "compute_capability": device.compute_capability if device else None,
+            "is_here": (kind := design.facts.get("compute.kind")) is not None and kind.origin is Origin.DETECTED,
         }
     )
     return Job(
@@ -137,7 +141,10 @@ def _run(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker)
     if isinstance(counted, StaticEvidence):
         checks = tuple(_cross_checked(check, counted) if check.name == "flops" else check for check in assessment.checks)
         assessment = replace(assessment, checks=checks)
-    return replace(candidate, assessment=assessment, smoke=smoke)
+    predictions: tuple[Check, ...] = ()
+    if isinstance(smoke, SmokeEvidence):
+        assessment, predictions = hold_measured(assessment, smoke)
+    return replace(candidate, assessment=assessment, smoke=smoke, predictions=predictions)
 
 
 CROSS_CHECK_TOLERANCE = 0.03  # of published counts; beyond it the two counters disagree about more than a missed operator

@@ -87,12 +87,15 @@ def _times(design: Design, flops: float | None, size: float, device: DeviceEntry
     # A decoder answers token by token: one token costs the forward pass of one position, and reads every weight.
     sample = flops / (recipe.input.sequence_length or 1) if task in DECODERS else flops
     times = {"latency": estimate_latency(sample, size, device, recipe.precision)}
-    samples = (
-        number(design.facts, "data.samples", math.nan) * (recipe.epochs or 0)
-        if recipe.steps is None
-        else recipe.steps * recipe.batch.effective
-    )
-    samples *= TEXTS_A_SAMPLE.get(task, 1.0)
+    samples = training_samples(design) * TEXTS_A_SAMPLE.get(task, 1.0)
     if recipe.optimizer.name != "none" and samples and math.isfinite(samples):
         times["training_time"] = estimate_training_hours(flops, samples, device, recipe.batch.devices, recipe.precision)
     return {name: time for name, time in times.items() if time is not None}
+
+
+def training_samples(design: Design) -> float:
+    """How many samples the model is shown in all; not a number where the size of the data is not known."""
+    recipe = design.recipe
+    if recipe.steps is not None:
+        return float(recipe.steps * recipe.batch.effective)
+    return number(design.facts, "data.samples", math.nan) * (recipe.epochs or 0)

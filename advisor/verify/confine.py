@@ -35,8 +35,8 @@ _EXTRAS = {
 }
 
 
-def confine(folder: Path, launcher: int) -> None:
-    """Limit this process for the rest of its life; it is the leader of its own session.
+def confine(folder: Path, launcher: int) -> bool:
+    """Limit this process for the rest of its life; it is the leader of its own session. False where it keeps its network.
 
     Memory is not limited here. CUDA reserves more address space than the machine has memory, so RLIMIT_AS would forbid every
     GPU check, and RLIMIT_DATA counts what is mapped and never touched; the launcher watches resident memory instead.
@@ -49,8 +49,9 @@ def confine(folder: Path, launcher: int) -> None:
     os.environ.update(TMPDIR=str(folder), TORCHINDUCTOR_CACHE_DIR=str(folder), TRITON_CACHE_DIR=str(folder))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_FIRST_TO_GO, encoding="ascii")
-    isolate_network()
+    is_isolated = isolate_network()
     _die_with(launcher)  # after the namespaces: a change of credentials clears it
+    return is_isolated
 
 
 def _limit(what: int, most: int) -> None:

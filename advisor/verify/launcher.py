@@ -193,8 +193,10 @@ class Launcher:
             for descriptor in (self._requests, self._answers):
                 os.close(descriptor)
             try:
-                confine(folder, launcher)
+                is_isolated = confine(folder, launcher)
                 answer = self._run(job)
+                if isinstance(answer, StaticEvidence | SmokeEvidence):
+                    answer = answer.model_copy(update={"is_network_isolated": is_isolated})
             except BaseException as error:
                 answer = refuse(error)
             kind = "refusal" if isinstance(answer, Refusal) else "evidence"

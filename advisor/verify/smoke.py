@@ -87,6 +87,7 @@ def run_smoke(job: Job) -> SmokeEvidence:
         versions={"torch": str(torch.__version__), "python": platform.python_version()},
         is_makeshift=is_makeshift(runnable, reduced, limits, device, hardware),
         is_on_target=is_on_target(job, device, hardware),
+        is_as_designed=not reduced and _is_same_training(job, runnable),
     )
 
 
@@ -115,6 +116,12 @@ def stand_in(job: Job, device: torch.device) -> tuple[Job, list[str]]:
     if (other := optimizer_deviation(recipe)) is not None:
         said.append(other)
     return job.model_copy(update={"recipe": recipe.model_copy(update=changes)}), said
+
+
+def _is_same_training(job: Job, runnable: Job) -> bool:
+    """Whether memory and time of the runnable job are those of the designed one: but for accumulation, which repeats the same."""
+    one, other = job.recipe, runnable.recipe
+    return (one.precision, one.lora) == (other.precision, other.lora) and optimizer_deviation(one) is None
 
 
 def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> tuple[Trail, list[SmokeCheck], list[str]]:
