@@ -17,8 +17,11 @@ METHOD = "measured on the device that the design is for"
 
 
 def hold_measured(assessment: Assessment, smoke: SmokeEvidence) -> tuple[Assessment, tuple[Check, ...]]:
-    """The assessment with measured figures where they were taken on the target of the very design; and how the predictions did."""
-    if not (smoke.is_on_target and smoke.is_as_designed):
+    """The assessment with measured figures where they were taken on the target; and how the predictions did.
+
+    Training counts where nothing of it was reduced; inference is always of the model as designed.
+    """
+    if not smoke.is_on_target:
         return assessment, ()
     measured = _measured(assessment, smoke)
     predictions = tuple(
@@ -35,7 +38,7 @@ def hold_measured(assessment: Assessment, smoke: SmokeEvidence) -> tuple[Assessm
 
 def _measured(assessment: Assessment, smoke: SmokeEvidence) -> dict[str, Quantity]:
     design, found = assessment.design, dict[str, Quantity]()
-    if smoke.peak_bytes:
+    if smoke.peak_bytes and smoke.is_as_designed:
         found["training_memory"] = Quantity(value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=smoke.device)
     # A decoder answers token by token, and a compressed model is another: neither was timed here.
     if (
@@ -45,7 +48,7 @@ def _measured(assessment: Assessment, smoke: SmokeEvidence) -> dict[str, Quantit
     ):
         found["latency"] = smoke.inference["median"]
     samples = training_samples(design)
-    if smoke.step_time is not None and smoke.samples and math.isfinite(samples):
+    if smoke.step_time is not None and smoke.is_as_designed and math.isfinite(samples):
         found["training_time"] = _extrapolated(smoke.step_time, samples / smoke.samples, smoke)
     return found
 

@@ -17,6 +17,7 @@ from advisor.verify.adapt import set_training_mode
 from advisor.verify.batches import Batch, compute_loss
 from advisor.verify.evidence import Job
 
+STEPS_BETWEEN_LOOKS = 3  # a look at what was learnt takes two forward passes
 _FEW_ELEMENTS = 4096  # weighted by place before they are summed; in larger tensors changes do not cancel out
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -44,7 +45,8 @@ class Trail:
     """What a run left behind.
 
     `rates` are the recipe's, by parameter; `applied` are those that the optimizer's groups had after each step, as shares of
-    them. `before` and `after` are fingerprints of parameters and buffers; two are equal where no bit changed.
+    them. `is_exhausted`: every step that was allowed has been taken. `before` and `after` are fingerprints of parameters and
+    buffers; two are equal where no bit changed.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -59,6 +61,7 @@ class Trail:
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
     applied: list[list[float]] = field(default_factory=list)
+    is_exhausted: bool = False
     peak_bytes: int | None = None
 
     @property
@@ -89,12 +92,13 @@ def overfit(
     probe_steps: int,
     probe_rate: float,
     enough: Callable[[float], float],
+    learnt: Callable[[Subject, Trail], bool] = lambda subject, trail: True,
     deadline: float,
 ) -> None:
     """Train at the recipe's own rates and schedule; where that does not lower the loss enough, go on at `probe_rate` or above.
 
-    `enough` says which loss is low enough, given the first. The run stops at `deadline` (of time.monotonic), and at the
-    first loss or gradient that is not finite.
+    `enough` says which loss is low enough, given the first; `learnt` looks, once it is, at what was learnt. The run stops at
+    `deadline` (of time.monotonic), and at the first loss or gradient that is not finite.
     """
     trail.before = mark(subject.model)
     rates = base_rates(subject)
@@ -105,13 +109,20 @@ def overfit(
     trail.own_steps = len(trail.applied)
     highest = max(rates)
     trail.goal = enough(trail.losses[0]) if trail.losses else -math.inf
-    if not trail.faults and recent_loss(trail) > trail.goal:
+    if not trail.faults and not _is_done(subject, trail, learnt):
         trail.probe_rate = max(highest, probe_rate)
         rates = [rate * trail.probe_rate / highest for rate in rates]
-        for _ in range(probe_steps):
-            if not _step(subject, trail, rates, deadline) or recent_loss(trail) <= trail.goal:
+        for step in range(1, probe_steps + 1):
+            if not _step(subject, trail, rates, deadline):
+                break
+            trail.is_exhausted = step == probe_steps
+            if step % STEPS_BETWEEN_LOOKS == 0 and _is_done(subject, trail, learnt):
                 break
     trail.after = mark(subject.model)
+
+
+def _is_done(subject: Subject, trail: Trail, learnt: Callable[[Subject, Trail], bool]) -> bool:
+    return recent_loss(trail) <= trail.goal and learnt(subject, trail)
 
 
 def base_rates(subject: Subject) -> list[float]:

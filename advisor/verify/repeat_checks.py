@@ -19,7 +19,7 @@ from advisor.wire import Basis, Quantity
 
 SAME_LOSS = {"cpu": 1e-5, "cuda": 1e-3}  # relative: sums in another order, which CUDA's atomic additions give from run to run
 SAME_FORMULA = 1e-4  # relative: two ways to work out one cross-entropy in fp32
-CONTROL_MARGIN = 0.1  # of the fall: a model that ignores its input loses nothing at all when the targets are exchanged
+CONTROL_MARGIN = 0.1  # a model that ignores its input loses nothing at all when the targets are exchanged
 FALLING = {"cosine": 0.2, "linear": 0.2, "poly": 0.25, "step": 0.02, "onecycle": 0.2}
 """The largest share of the rate that each may end with in a run of ten steps, of which up to five are warm-up."""
 SAME_SHARE = 1e-6
@@ -66,14 +66,30 @@ def beats_shuffled(subject: Subject, trail: Trail) -> SmokeCheck:
     name = "beats_shuffled"
     if trail.faults or not trail.losses or trail.losses[-1] >= trail.losses[0]:
         return skipped(name, "the loss did not fall, so that there is nothing to compare")
+    losses = _with_own_and_exchanged_targets(subject)
+    if losses is None:
+        return skipped(name, "this task's targets are alike, or cannot be exchanged among the samples")
+    detail = f"loss {losses[0]:.4g} with its own targets, {losses[1]:.4g} with those of other samples"
+    if _is_beaten(*losses, trail):
+        return verdict(name, True, detail)
+    return verdict(name, False, detail) if trail.is_exhausted else skipped(name, f"{detail}; no more steps fitted in the time")
+
+
+def tells_samples_apart(subject: Subject, trail: Trail) -> bool:
+    """Whether a run may end: the control is beaten, or there is none."""
+    losses = _with_own_and_exchanged_targets(subject)
+    return losses is None or _is_beaten(*losses, trail)
+
+
+def _is_beaten(own: float, other: float, trail: Trail) -> bool:
+    """By a share of the fall, or of the loss that can be lost at all, where the fall was mostly one of a wrong mean."""
+    return other > own and other - own >= CONTROL_MARGIN * min(max(trail.losses[0] - own, 0.0), abs(other))
+
+
+def _with_own_and_exchanged_targets(subject: Subject) -> tuple[float, float] | None:
     part = next(parts(subject.batch, subject.accumulation))
     exchanged = exchange_targets(part, subject.job)
-    if exchanged is None:
-        return skipped(name, "this task's targets are alike, or cannot be exchanged among the samples")
-    own, other = (_loss_now(subject, batch) for batch in (part, exchanged))
-    fall = max(trail.losses[0] - own, 0.0)
-    detail = f"loss {own:.4g} with its own targets, {other:.4g} with those of other samples"
-    return verdict(name, other - own >= CONTROL_MARGIN * fall and other > own, detail)
+    return None if exchanged is None else (_loss_now(subject, part), _loss_now(subject, exchanged))
 
 
 def exchange_targets(batch: Batch, job: Job) -> Batch | None:

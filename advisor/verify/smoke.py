@@ -144,6 +144,7 @@ def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> t
         probe_steps=PROBE_STEPS,
         probe_rate=_probe_rate(job),
         enough=partial(smoke_checks.enough_of_a_fall, job, subject.batch),
+        learnt=repeat_checks.tells_samples_apart,
         deadline=deadline,
     )
     trail.peak_bytes = memory.bytes()
