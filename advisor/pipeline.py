@@ -30,6 +30,7 @@ from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax
 from advisor.planning.sensitivity import sensitivity
 from advisor.reading import read_request
 from advisor.request import Request
+from advisor.verify.budget import Budgeted, parse_budget
 from advisor.verify.evidence import SmokeEvidence
 
 
@@ -66,6 +67,7 @@ def design(
     *,
     rules: Sequence[str | Path] = (),
     checker: Checker | None = None,
+    budget: float | str | None = None,
 ) -> r.Report:
     """The checked design for a request, or one of the three honest answers that are none.
 
@@ -74,20 +76,27 @@ def design(
         verify: `none` (rules only), `static` (build, count, predict) or `smoke` (and train a little).
         rules: folders of further rules.
         checker: what carries out checks; made and closed here where none is given.
+        budget: the time that the checks may take together, in seconds or as text ("5 min"); what it does not reach is skipped.
 
     Raises:
         RequestError: the request cannot be read, or contradicts itself; every fault with its place.
         KnowledgeError: a rule folder is faulty.
+        UsageError: the budget is no time.
     """
+    budget_s = None if budget is None else parse_budget(budget)
     if verify == "none":
         return _answer(request, verify, rules, None)
     if checker is not None:
-        return _answer(request, verify, rules, checker)
+        return _answer(request, verify, rules, _within(budget_s, checker, verify))
     from advisor.cache import EvidenceCache
     from advisor.verify.verifier import Verifier
 
     with Verifier(cache=EvidenceCache()) as verifier:
-        return _answer(request, verify, rules, verifier)
+        return _answer(request, verify, rules, _within(budget_s, verifier, verify))
+
+
+def _within(budget_s: float | None, checker: Checker, verify: Depth) -> Checker:
+    return checker if budget_s is None else Budgeted(checker, budget_s, trains=verify == "smoke")
 
 
 def _answer(

@@ -138,9 +138,8 @@ def _run(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker)
         smoke = checker.smoke(make_job(design, devices, "smoke"))
         counted = counting.result()
     assessment = candidate.assessment
-    if isinstance(counted, StaticEvidence):
-        checks = tuple(_cross_checked(check, counted) if check.name == "flops" else check for check in assessment.checks)
-        assessment = replace(assessment, checks=checks)
+    checks = tuple(_cross_checked(check, counted) if check.name == "flops" else check for check in assessment.checks)
+    assessment = replace(assessment, checks=checks)
     predictions: tuple[Check, ...] = ()
     if isinstance(smoke, SmokeEvidence):
         assessment, predictions = hold_measured(assessment, smoke)
@@ -150,10 +149,16 @@ def _run(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker)
 CROSS_CHECK_TOLERANCE = 0.03  # of published counts; beyond it the two counters disagree about more than a missed operator
 
 
-def _cross_checked(check: Check, counted: StaticEvidence) -> Check:
+def _cross_checked(check: Check, counted: StaticEvidence | Refusal) -> Check:
+    if isinstance(counted, Refusal):
+        return _also(check, f"not cross-checked: {counted.reason}")
     if counted.flops_cross_check is None:
-        return check.model_copy(update={"detail": f"{check.detail}; not cross-checked: {counted.flops_cross_check_detail}"})
+        return _also(check, f"not cross-checked: {counted.flops_cross_check_detail}")
     ratio = counted.flops_cross_check / max(counted.flops_forward, 1)
     agree = abs(ratio - 1) <= CROSS_CHECK_TOLERANCE
     said = f"fvcore on real tensors counts {ratio:.3f} times as many" + ("" if agree else ", and the difference is unexplained")
     return check.model_copy(update={"detail": f"{check.detail}; {said}", "status": "passed" if agree else "failed"})
+
+
+def _also(check: Check, said: str) -> Check:
+    return check.model_copy(update={"detail": f"{check.detail}; {said}"})

@@ -10,6 +10,8 @@ from advisor.estimating.question import Question
 from advisor.recipe import Library, Recipe
 from advisor.wire import Quantity, Wire
 
+TIME_LIMIT_S = 60.0  # of one check, where nothing else is said
+
 
 class Build(Wire):
     """How to make the real model without weights.
@@ -45,7 +47,7 @@ class Job(Wire):
     recipe: Recipe
     target: Target
     seed: int = 0
-    time_limit_s: float = 60.0
+    time_limit_s: float = TIME_LIMIT_S
     memory_limit_gib: float | None = None
     cross_check: bool = Field(False, description="also count FLOPs with fvcore on real tensors")
     question: Question | None = Field(None, description="what an estimate is asked; the other checks have none")

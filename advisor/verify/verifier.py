@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ValidationError
 
 from advisor.estimating.answer import Estimate
-from advisor.verify.evidence import UNREADABLE, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
+from advisor.verify.evidence import TIME_LIMIT_S, UNREADABLE, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
 
 if TYPE_CHECKING:
     from advisor.cache import EvidenceCache
@@ -96,7 +96,9 @@ class Verifier:
         return answer
 
     def _kept(self, job: Job) -> Future[Evidence | Refusal] | None:
-        evidence = self._cache.find(job, threads_per_check(self._jobs)) if self._cache else None
+        unhurried = job.model_copy(update={"time_limit_s": TIME_LIMIT_S})  # evidence that had more time is as good
+        threads = threads_per_check(self._jobs)
+        evidence = (self._cache.find(unhurried, threads) or self._cache.find(job, threads)) if self._cache else None
         if evidence is None:
             self.counts = replace(self.counts, computed=self.counts.computed + 1)
             return None
