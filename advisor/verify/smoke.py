@@ -21,6 +21,7 @@ from advisor.errors import CheckError
 from advisor.verify import repeat_checks, smoke_checks
 from advisor.verify.batches import forward, loss_of, make_batch
 from advisor.verify.build import apply_adaptation, build_model, make_optimizer, optimizer_deviation, parameter_groups
+from advisor.verify.distributed import check_distributed
 from advisor.verify.evidence import Job, SmokeCheck, SmokeEvidence
 from advisor.verify.hardware import detect
 from advisor.verify.latency import FEWEST_RUNS, WARM_RUNS, Place, measure_inference
@@ -38,6 +39,7 @@ PROBE_STEPS = 200  # a step may take a millisecond; time ends the run of larger 
 COMFORTABLE_S = 10.0  # for the steps at the recipe's rate, and again for those at the probe rate: someone waits for this check
 REPEATS_S = 5.0  # for all repeats of the first steps together
 TRAINING_SHARE = 0.75  # of the time limit; the rest is for building, checking and the latency
+DISTRIBUTED_SHARE = 0.3  # of the time limit, where several GPUs are to train together
 MEMORY_SHARE = 0.8  # of what is free
 EFFICIENCY = 0.25  # of the speed of that product: what a training step of a small batch reaches
 MOST_ACCUMULATION = 2  # two parts show all that more would
@@ -54,8 +56,9 @@ _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def run_smoke(job: Job) -> SmokeEvidence:
     """Train, or for a model that is not trained, predict; check; measure. Meant for a process of its own."""
     start = time.monotonic()
-    settle_threads()
     hardware = detect()
+    together = check_distributed(job, hardware, start + job.time_limit_s * DISTRIBUTED_SHARE)  # it forks: nothing is computed before
+    settle_threads()
     device, name, free, deviations = choose_device(job, hardware)
     runnable, substitutions = stand_in(job, device)
     seconds = min(job.time_limit_s * TRAINING_SHARE, COMFORTABLE_S)
@@ -67,6 +70,7 @@ def run_smoke(job: Job) -> SmokeEvidence:
     else:
         trail, checks, more = _train(small, device, limits, deadline)
         substitutions += more
+    checks += [together] if together else []
     place = Place(device, _HALF.get(runnable.recipe.precision), name)
     inference, unmeasured = _inference(runnable, limits, place, start + job.time_limit_s)
     batch = small.recipe.batch
