@@ -27,6 +27,7 @@ HEIGHT_TOLERANCE = 0.1  # of a schedule's highest rate: steps need not fall on i
 _TARGETS = (
     "targets", "labels", "classes", "boxes", "masks", "returns", "start_positions", "end_positions", "future_values",
 )  # fmt: skip
+_MATCHED = {"contrastive_pretraining": ("input_ids", "attention_mask")}  # the texts are the images' targets
 _PAIRED = ("preference_tuning",)  # two answers to one prompt: exchanged, they would be answers to another
 _NEXT_TOKEN = ("text_generation", "instruction_tuning")
 _IGNORED = -100  # torch.nn.functional.cross_entropy, `ignore_index`
@@ -94,7 +95,7 @@ def _with_own_and_exchanged_targets(subject: Subject) -> tuple[float, float] | N
 
 def exchange_targets(batch: Batch, job: Job) -> Batch | None:
     """The batch with each sample's targets given to another; None where that changes nothing or makes no sense."""
-    names = [name for name in _TARGETS if name in batch]
+    names = [name for name in _MATCHED.get(job.task, _TARGETS) if name in batch]
     if not names or job.task in _PAIRED:
         return None
     lengths = range(1, batch[names[0]].shape[0])
