@@ -19,7 +19,7 @@ METHOD = "measured on the device that the design is for"
 def hold_measured(assessment: Assessment, smoke: SmokeEvidence) -> tuple[Assessment, tuple[Check, ...]]:
     """The assessment with measured figures where they were taken on the target; and how the predictions did.
 
-    Training counts where nothing of it was reduced; inference is always of the model as designed.
+    Training counts where at most the batch was reduced, its memory where not even that; inference is of the model as designed.
     """
     if not smoke.is_on_target:
         return assessment, ()
@@ -40,7 +40,7 @@ def hold_measured(assessment: Assessment, smoke: SmokeEvidence) -> tuple[Assessm
 
 def _measured(assessment: Assessment, smoke: SmokeEvidence) -> dict[str, Quantity]:
     design, found = assessment.design, dict[str, Quantity]()
-    if smoke.peak_bytes and smoke.is_as_designed:
+    if smoke.peak_bytes and smoke.is_as_designed and smoke.is_full_batch:
         found["training_memory"] = Quantity(value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=smoke.device)
     if "median" in smoke.inference and value(design.facts, "task.kind") not in DECODERS:  # which answer token by token: that was not timed
         found["latency"] = smoke.inference["median"]
@@ -51,7 +51,10 @@ def _measured(assessment: Assessment, smoke: SmokeEvidence) -> dict[str, Quantit
 
 
 def _extrapolated(step: Quantity, steps: float, smoke: SmokeEvidence) -> Quantity:
-    """Hours of so many steps, each as long as the shortest and the longest that were measured. Loading data comes on top."""
+    """Hours of so many steps, each as long as the shortest and the longest that were measured. Loading data comes on top.
+
+    A smaller batch than the recipe's takes longer a sample, if anything, so that such a time is no less than it will be.
+    """
     hours = steps / SECONDS_AN_HOUR
     return Quantity(
         value=step.value * hours,
@@ -59,7 +62,7 @@ def _extrapolated(step: Quantity, steps: float, smoke: SmokeEvidence) -> Quantit
         high=(step.high or step.value) * hours,
         unit="h",
         basis=Basis.ESTIMATED,
-        source=f"{len(smoke.losses)} steps measured on {smoke.device}, extrapolated to {steps:.3g}; loading data comes on top",
+        source=f"{len(smoke.losses)} steps measured on {smoke.device}, batch {smoke.batch}, extrapolated to {steps:.3g}",
     )
 
 

@@ -108,7 +108,8 @@ class SmokeEvidence(Wire):
     latency_unmeasured: str | None = Field(None, description="why there is no latency; none: there is")
     is_makeshift: bool = Field(False, description="it was cut further, or ran elsewhere, for want of memory that was in use just then")
     is_on_target: bool = Field(False, description="it ran on the device that the design is for")
-    is_as_designed: bool = Field(False, description="nothing was reduced, and no precision or optimizer stood in for another")
+    is_as_designed: bool = Field(False, description="the model, its samples, precision and optimizer, if not the batch, are the recipe's")
+    is_full_batch: bool = Field(False, description="and so is the batch of one device")
     is_network_isolated: bool = Field(True, description="whether the check ran without a network")
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)

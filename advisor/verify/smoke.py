@@ -91,7 +91,8 @@ def run_smoke(job: Job) -> SmokeEvidence:
         versions={"torch": str(torch.__version__), "python": platform.python_version()},
         is_makeshift=is_makeshift(runnable, reduced, limits, device, hardware),
         is_on_target=is_on_target(job, device, hardware),
-        is_as_designed=not reduced and _is_same_training(job, runnable),
+        is_as_designed=_is_same_training(job, small),
+        is_full_batch=batch.per_device == job.recipe.batch.per_device,
     )
 
 
@@ -122,10 +123,10 @@ def stand_in(job: Job, device: torch.device) -> tuple[Job, list[str]]:
     return job.model_copy(update={"recipe": recipe.model_copy(update=changes)}), said
 
 
-def _is_same_training(job: Job, runnable: Job) -> bool:
-    """Whether memory and time of the runnable job are those of the designed one: but for accumulation, which repeats the same."""
-    one, other = job.recipe, runnable.recipe
-    return (one.precision, one.lora) == (other.precision, other.lora) and optimizer_deviation(one) is None
+def _is_same_training(job: Job, small: Job) -> bool:
+    """Whether a step of the small job is one of the designed job, but for the batch and its accumulation."""
+    changed = {"batch": job.recipe.batch}
+    return (job.build, job.recipe) == (small.build, small.recipe.model_copy(update=changed)) and optimizer_deviation(job.recipe) is None
 
 
 def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> tuple[Trail, list[SmokeCheck], list[str]]:

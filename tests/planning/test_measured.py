@@ -49,6 +49,7 @@ def evidence(**changes: Any) -> SmokeEvidence:
         "inference": {"median": measured("ms", 20.0), "p95": measured("ms", 30.0)},
         "is_on_target": True,
         "is_as_designed": True,
+        "is_full_batch": True,
     }
     return SmokeEvidence(**(fields | changes))
 
@@ -111,6 +112,8 @@ def test_nothing_is_concluded_from_another_device_or_from_a_reduced_copy(assessm
     held, predictions = hold_measured(assessment, evidence(is_as_designed=False))
     assert predictions == () and "training_time" not in held.figures
     assert named(held, "latency").status == "passed", "inference is always of the model as designed"
+    held, predictions = hold_measured(assessment, evidence(is_full_batch=False))
+    assert predictions == () and "training_time" in held.figures, "a smaller batch has less memory, and a rate of its own"
 
 
 def test_a_network_that_is_not_isolated_is_said(assessment: Assessment) -> None:
