@@ -237,6 +237,7 @@ def _report(
     **parts: Any,
 ) -> r.Report:
     known = session.facts if facts is None else facts
+    told = p.matched(sorted(known), known)
     stated_issues = any(name.startswith("issue.") and fact.value is True for name, fact in known.items())
     if stated_issues and "debugging_guidance" not in parts:
         parts["debugging_guidance"] = p.debugging_guidance(outcomes, known)
@@ -255,12 +256,12 @@ def _report(
     return r.Report(
         status=status,
         headline=headline,
-        decisions=p.decisions(outcomes, known),
+        decisions=p.decisions(outcomes, known, told),
         assumptions=_assumptions(known),
         baselines=_baselines(outcomes, known) if baselines is None else baselines,
         # What to mind in a design is for those who get one.
         warnings=[*session.intake.notices, *notices, *(_notices(outcomes, known) if status is r.Status.DESIGNED else [])],
-        facts=p.matched(sorted(known), known),
+        facts=told,
         provenance=provenance,
         **parts,
     )

@@ -235,9 +235,9 @@ def span(figure: Quantity | None, of: str) -> str:
 # --- justification ---------------------------------------------------------------------------------------------------
 
 
-def decisions(outcomes: Outcomes, facts: Facts) -> list[r.Decision]:
-    """Every decided value with the rule that decided it, the facts that matched, the sources, and what it overrode."""
-    known = {fact.fact: fact for fact in matched(facts, facts)}
+def decisions(outcomes: Outcomes, facts: Facts, told: Iterable[r.MatchedFact]) -> list[r.Decision]:
+    """Every decided value with the rule that decided it, the facts that matched (of those told), the sources, and what it overrode."""
+    known = {fact.fact: fact for fact in told}
     return [_decision(decided, facts, known) for outcome in outcomes.values() for decided in outcome.decided]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from advisor.choices import Choice
@@ -32,14 +32,16 @@ class Decided:
     overrode: tuple[Rule, ...] = ()
     reason: str = ""
 
-    @cached_property
+    @property
     def key(self) -> Value | None:
         """What later stages see of the choice."""
         return self.rule.key if self.rule is not None else self.choice.key
 
-    @cached_property
+    @property
     def fact(self) -> Fact | None:
         """The key as a fact."""
+        if self.rule is not None:
+            return self.rule.fact
         return None if self.key is None else Fact(self.key, Origin.DECIDED, self.rule_id)
 
     @property
@@ -113,9 +115,9 @@ def redecide(
 
 def _tell(known: dict[str, Fact], outcome: Outcome) -> None:
     """Make a decision a fact for the slots after it."""
-    fact = outcome.decided[0].fact if outcome.slot.fact is not None and outcome.decided else None
-    if outcome.slot.fact is not None and fact is not None:
-        known[outcome.slot.fact] = fact
+    name = outcome.slot.fact
+    if name is not None and outcome.decided and (fact := outcome.decided[0].fact) is not None:
+        known[name] = fact
 
 
 def _key(outcome: Outcome) -> Value | None:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from advisor.choices import Choice, Technique
-from advisor.engine.facts import Facts, Value
-from advisor.engine.indexing import Index, index_rules
+from advisor.engine.facts import Fact, Facts, Origin, Value
+from advisor.engine.indexing import Index
 from advisor.engine.region import Box, Domain, meet, without
 from advisor.errors import Place
 from advisor.report import Source
@@ -147,6 +147,11 @@ class Rule:
         return self.choice.key
 
     @cached_property
+    def fact(self) -> Fact | None:
+        """The key as a fact, where the rule decides."""
+        return None if self.key is None else Fact(self.key, Origin.DECIDED, self.id)
+
+    @cached_property
     def plain_choice(self) -> dict[str, Any]:
         """The choice as plain data, made once."""
         return self.choice.to_plain()
@@ -265,7 +270,7 @@ class RuleSet:
     @cached_property
     def index(self) -> dict[str, Index]:
         """Each slot's rules, indexed."""
-        return {name: index_rules(rules) for name, rules in self.rules.items()}
+        return {name: Index(rules) for name, rules in self.rules.items()}
 
     @cached_property
     def facts_of(self) -> dict[str, frozenset[str]]:
@@ -275,6 +280,11 @@ class RuleSet:
     @cached_property
     def slot(self) -> dict[str, Slot]:
         return {slot.name: slot for slot in self.slots}
+
+    @cached_property
+    def shaping(self) -> tuple[Slot, ...]:
+        """The slots that change what is built and trained; guidance changes its wording at many thresholds that matter less."""
+        return tuple(slot for slot in self.slots if slot.shapes_recipe)
 
     def per(self, kind: Literal["request", "candidate"]) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if slot.per == kind)

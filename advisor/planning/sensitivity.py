@@ -84,8 +84,7 @@ def outcomes_at(knowledge: Knowledge, design: Design, name: str, value: Value, d
     """What would be decided for the same candidate if one fact had another value."""
     facts = derive({**design.facts, name: Fact(value, Origin.STATED)})
     changed = {fact for fact, known in facts.items() if known is not design.facts.get(fact)}
-    # Guidance changes its wording at many thresholds; what matters here is what would be built and trained.
-    slots = [slot for slot in knowledge.rules.slots if slot.name in design.outcomes and slot.shapes_recipe]
+    slots = [slot for slot in knowledge.rules.shaping if slot.name in design.outcomes]
     return redecide(knowledge.rules, slots, facts, design.outcomes, changed, {**forced(knowledge, design.candidate), **design.edits})
 
 
@@ -139,7 +138,7 @@ def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) ->
 
 def _ends(rules: RuleSet, fact: str, facts: Facts) -> set[float]:
     """The finite ends of a fact's constraints, in the rules that may still hold of such a request."""
-    slots = [slot for slot in rules.slots if slot.shapes_recipe and fact in rules.facts_of[slot.name]]
+    slots = [slot for slot in rules.shaping if fact in rules.facts_of[slot.name]]
     eligible = (rule for slot in slots for rule in rules.index[slot.name].eligible(facts) if fact in rule.facts)
     spans = (domain for rule in eligible for name, domain in rule.leaves if name == fact and isinstance(domain, Span))
     return {
