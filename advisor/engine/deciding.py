@@ -145,7 +145,7 @@ def _fill(slot: Slot, rules: tuple[Rule, ...], facts: Facts) -> Outcome:
 
 def _collected(slot: Slot, true: list[Rule], unknown: list[Rule]) -> Outcome:
     """Every true rule that no other true one overrides, in the order of their ids; one value a name."""
-    overridden = frozenset().union(*(rule.overrides for rule in true))
+    overridden = {id_ for rule in true for id_ in rule.overrides}
     kept = [rule for rule in true if rule.id not in overridden]
     decided: dict[str, Decided] = {}
     for rule in kept:

@@ -162,6 +162,11 @@ class Rule:
         return frozenset(fact for box in (self.when, *self.any, *self.unless) for fact in box)
 
     @cached_property
+    def facts_in_order(self) -> tuple[str, ...]:
+        """The facts by name: the order in which a report tells them."""
+        return tuple(sorted(self.facts))
+
+    @cached_property
     def leaves(self) -> tuple[tuple[str, Domain], ...]:
         """Every single-fact constraint, in the order written."""
         return tuple((fact, domain) for box in (self.when, *self.any, *self.unless) for fact, domain in box.items())
