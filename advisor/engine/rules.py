@@ -19,6 +19,7 @@ from advisor.report import Source
 OPERATORS = ("eq", "in", "lt", "le", "gt", "ge")
 Operator = Literal["eq", "in", "lt", "le", "gt", "ge"]
 HitPolicy = Literal["unique", "collect", "any", "min", "max"]
+Per = Literal["request", "candidate", "repair"]  # a request, each of its candidates, each design that breaks a limit
 
 RULE_ID = r"^[A-Z]{2,5}[0-9]{3}$"
 
@@ -71,7 +72,7 @@ class ForbidText(Strict):
 
 class StageText(Strict):
     name: str
-    per: Literal["request", "candidate"]
+    per: Per
 
 
 class SlotText(Strict):
@@ -98,7 +99,7 @@ class Slot:
 
     name: str
     stage: str
-    per: Literal["request", "candidate"]
+    per: Per
     choice: type[Choice]
     hit: HitPolicy
     presence: Literal["required", "optional"]
@@ -291,5 +292,5 @@ class RuleSet:
         """The slots that change what is built and trained; guidance changes its wording at many thresholds that matter less."""
         return tuple(slot for slot in self.slots if slot.shapes_recipe)
 
-    def per(self, kind: Literal["request", "candidate"]) -> tuple[Slot, ...]:
+    def per(self, kind: Per) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if slot.per == kind)
