@@ -25,11 +25,18 @@ def read_here(index: NameIndex, entries: Mapping[str, DeviceEntry], hardware: Ha
     found = hardware or detect()
     if not found.gpus:
         remark = f"{found.cpu}, {found.cpus} CPUs" + (f"; {found.gpu_reason}" if found.gpu_reason else "")
-        return Compute("cpu", None, 1, round(found.memory_gib, 1), (remark,))
+        return Compute("cpu", None, 1, round(found.memory_gib, 1), remarks=(remark,))
     best = max(found.gpus, key=lambda gpu: gpu.memory_gib)
     alike = [gpu for gpu in found.gpus if gpu.name == best.name]
     mentions = index.find(best.name.lower())
     same = [entries[id_] for id_ in (mentions[0].ids if mentions else ())]
     fitting = [entry.id for entry in same if entry.memory_gib and abs(entry.memory_gib - best.memory_gib) <= SAME_MEMORY * best.memory_gib]
     kind = "gpu" if len(alike) == 1 else "multi_gpu"
-    return Compute(kind, next(iter(fitting), None), len(alike), round(best.memory_gib, 1), (f"{best.name}, {best.memory_gib:.1f} GiB",))
+    return Compute(
+        kind,
+        next(iter(fitting), None),
+        len(alike),
+        round(best.memory_gib, 1),
+        host_memory_gib=round(found.memory_gib, 1),
+        remarks=(f"{best.name}, {best.memory_gib:.1f} GiB",),
+    )

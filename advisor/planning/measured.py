@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from advisor.planning.checking import Assessment, budget_check
-from advisor.planning.figures import DECODERS, GIB, training_samples
+from advisor.planning.checking import Assessment, spending_checks
+from advisor.planning.figures import DECODERS, GIB, spending, training_samples
 from advisor.planning.sizing import number, value
 from advisor.report import Check
 from advisor.verify.evidence import SmokeEvidence
@@ -33,8 +33,8 @@ def hold_measured(assessment: Assessment, smoke: SmokeEvidence) -> tuple[Assessm
     figures = {**assessment.figures, **measured}
     facts = assessment.design.facts
     latency = _latency(number(facts, "limit.latency_ms", math.inf), measured, smoke, quantization)
-    redone = {"latency": latency, "budget": budget_check(facts, figures)}
-    checks = tuple(redone.get(check.name) or check for check in assessment.checks)
+    redone = {check.name: check for check in (latency, *spending_checks(facts, figures)) if check is not None}
+    checks = tuple(redone.get(check.name, check) for check in assessment.checks)
     return replace(assessment, checks=checks, figures=figures), predictions
 
 
@@ -46,7 +46,8 @@ def _measured(assessment: Assessment, smoke: SmokeEvidence) -> dict[str, Quantit
         found["latency"] = smoke.inference["median"]
     samples = training_samples(design)
     if smoke.step_time is not None and smoke.is_as_designed and math.isfinite(samples):
-        found["training_time"] = _extrapolated(smoke.step_time, samples / smoke.samples, smoke)
+        hours = found["training_time"] = _extrapolated(smoke.step_time, samples / smoke.samples, smoke)
+        found |= {name: spent for name, spent in spending(design, hours, None).items() if spent is not None}
     return found
 
 
