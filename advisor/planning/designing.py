@@ -19,9 +19,11 @@ from advisor.planning.plan import Brief, Design
 from advisor.planning.repairing import fit
 from advisor.planning.sizing import number, value
 from advisor.report import Check, Edit
-from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence, Target
+from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence, Target
+from advisor.verify.techniques import techniques
 
 Depth = Literal["none", "static", "smoke"]
+TIME_LIMITS_S = {"static": 60.0, "smoke": 60.0, "deploy": 120.0}  # an export cannot be cut short; on a busy machine it takes a minute
 
 
 class Checker(Protocol):
@@ -31,6 +33,8 @@ class Checker(Protocol):
 
     def smoke(self, job: Job) -> SmokeEvidence | Refusal: ...
 
+    def deploy(self, job: Job) -> DeployEvidence | Refusal: ...
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -39,6 +43,7 @@ class Tried:
     assessment: Assessment
     edits: tuple[Edit, ...] = ()
     smoke: SmokeEvidence | Refusal | None = None
+    deploy: DeployEvidence | Refusal | None = None
 
     @property
     def entry(self) -> ModelEntry:
@@ -72,7 +77,7 @@ def search(
     checker: Checker | None,
     depth: Depth,
 ) -> Search:
-    """Compare the candidates and choose the first that fits every limit and, at depth `smoke`, really trains."""
+    """Compare the candidates and choose the first that fits every limit and, at depth `smoke`, really trains; that one is exported."""
     proposal: Proposal = propose(models, request, knowledge.rules.forbids)
 
     def attempt(entry: ModelEntry) -> Tried:
@@ -90,6 +95,8 @@ def search(
         if depth == "smoke" and checker is not None:
             tried[index] = _run(candidate, devices, checker)
         if tried[index].fits:
+            if depth == "smoke" and checker is not None:
+                tried[index] = _deploy(tried[index], devices, checker)
             chosen = tried[index]
             break
     return Search(chosen, tuple(tried), proposal.rejected)
@@ -104,7 +111,7 @@ def try_one(knowledge: Knowledge, request: Brief, entry: ModelEntry, devices: Ma
     return Tried(*fit(knowledge, request, entry, verify, devices))
 
 
-def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke"], *, cross_check: bool = False) -> Job:
+def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke", "deploy"], *, cross_check: bool = False) -> Job:
     """The check of a design as plain data."""
     device = target_device(design.facts, devices)
     memory = number(design.facts, "compute.memory_gib", math.nan)
@@ -123,6 +130,7 @@ def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal[
         recipe=design.recipe,
         target=target,
         cross_check=cross_check,
+        time_limit_s=TIME_LIMITS_S[check],
     )
 
 
@@ -138,6 +146,12 @@ def _run(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker)
         checks = tuple(_cross_checked(check, counted) if check.name == "flops" else check for check in assessment.checks)
         assessment = replace(assessment, checks=checks)
     return replace(candidate, assessment=assessment, smoke=smoke)
+
+
+def _deploy(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker) -> Tried:
+    """Really compress and export the candidate, where its recipe says so."""
+    design = candidate.assessment.design
+    return replace(candidate, deploy=checker.deploy(make_job(design, devices, "deploy"))) if techniques(design.recipe) else candidate
 
 
 CROSS_CHECK_TOLERANCE = 0.03  # of published counts; beyond it the two counters disagree about more than a missed operator

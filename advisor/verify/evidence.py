@@ -35,7 +35,7 @@ class Target(Wire):
 class Job(Wire):
     """One check of one design."""
 
-    check: Literal["static", "smoke", "estimate"]
+    check: Literal["static", "smoke", "estimate", "deploy"]
     task: str = Field(description="task.kind")
     build: Build
     recipe: Recipe
@@ -98,6 +98,54 @@ class SmokeEvidence(Wire):
     latency_ms: dict[str, Quantity] = Field(default_factory=dict, description="batch-1 inference here, by what was measured")
     latency_unmeasured: str | None = Field(None, description="why there is no latency; none: there is")
     is_makeshift: bool = Field(False, description="it was cut further, or ran elsewhere, for want of memory that was in use just then")
+    seconds: float = 0.0
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Timing(Wire):
+    """Of a forward pass over one sample, warm, in ms."""
+
+    median_ms: float
+    p95_ms: float
+    runs: int
+
+
+class Agreement(Wire):
+    """How far a version's outputs are from the original's; infinite where they have another shape or are no numbers."""
+
+    samples: int
+    max_error: float | None = Field(description="absolute; null: infinite")
+    mean_error: float | None
+    relative_error: float | None = Field(description="root mean square of the error over that of the original's outputs")
+    limit: float | None = Field(None, description="of the relative error; none: the outputs are meant to change")
+    top1: float | None = Field(None, description="share of positions at which the largest output is the same")
+
+    @property
+    def is_close(self) -> bool:
+        return self.limit is None or (self.relative_error is not None and self.relative_error <= self.limit)
+
+
+class Variant(Wire):
+    """One technique that was really applied, and what came of it next to what it replaces. Bytes are those of the file."""
+
+    name: str = Field(description="compress.* or export.*")
+    status: Literal["made", "failed", "skipped"]
+    detail: str
+    against: str | None = Field(None, description="what it is compared with in size and time")
+    bytes: int | None = None
+    original_bytes: int | None = None
+    latency: Timing | None = None
+    original_latency: Timing | None = None
+    agreement: Agreement | None = None
+
+
+class DeployEvidence(Wire):
+    """Compression and export as they really went, on this machine's CPU, with random weights."""
+
+    device: str
+    threads: int
+    reduced: list[str] = Field(default_factory=list, description="what was cut; empty: the model as designed")
+    variants: list[Variant]
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
 
