@@ -44,7 +44,7 @@ def deploy_checks(best: Tried) -> list[Check]:
     if isinstance(found, Refusal):
         checks = [Check(name=name, status=found.status, detail=found.reason) for name in techniques(design.recipe)]
     elif found is not None:
-        checks = [_check(variant, found, _asked(best)) for variant in found.variants]
+        checks = [describe_variant(variant, found, _asked(best)) for variant in found.variants]
     return [*checks, *_conversions(design)]
 
 
@@ -66,10 +66,13 @@ def _conversions(design: Design) -> Iterator[Check]:
         assert isinstance(runtime, c.Conversion), "the slot's type"
         if any(runtime.name.lower() in form.lower() for form in design.recipe.export):
             name = f"export.{runtime.name.lower().replace(' ', '_')}"
-            yield Check(name=name, status="skipped", method=runtime.command, detail=f"not checked here; it converts with: {runtime.command}")
+            yield Check(
+                name=name, status="skipped", method=runtime.command, detail=f"not checked here; it converts with: {runtime.command}"
+            )
 
 
-def _check(variant: Variant, evidence: DeployEvidence, asked: Asked) -> Check:
+def describe_variant(variant: Variant, evidence: DeployEvidence, asked: Asked) -> Check:
+    """A technique's check: its figures, how it compares, and the verdict."""
     if variant.agreement is None:
         status = "passed" if variant.status == "made" else variant.status
         return Check(name=variant.name, status=status, detail=variant.detail, device=evidence.device)
@@ -87,7 +90,7 @@ def _check(variant: Variant, evidence: DeployEvidence, asked: Asked) -> Check:
         limit=limit,
         unit=unit,
         method=variant.detail,
-        device=evidence.device,
+        device=evidence.device + (", a reduced copy" if evidence.reduced else ""),
         detail=f"{verdict}{fault}{compared}; {extent}, random weights; {variant.detail}",
         figures=dict(_figures(variant, evidence)),
     )
@@ -95,25 +98,33 @@ def _check(variant: Variant, evidence: DeployEvidence, asked: Asked) -> Check:
 
 def _compare(variant: Variant, evidence: DeployEvidence, asked: Asked) -> tuple[bool, str]:
     """Whether the technique helps what was asked, and its size and time beside what it would replace, in words."""
-    assert variant.bytes and variant.original_bytes and variant.latency and variant.original_latency, "a version that was made has them"
-    size, time = variant.bytes / variant.original_bytes, variant.latency.median_ms / variant.original_latency.median_ms
-    counts = _time_counts(evidence, asked)
+    assert variant.bytes and variant.original_bytes, "a version that was made has a size"
+    size, time, counts = variant.bytes / variant.original_bytes, _pace(variant), _time_counts(variant, evidence, asked)
     is_smaller, is_faster, is_slower = size < 1 - MARGIN, counts and time < 1 - MARGIN, counts and time > 1 + MARGIN
     helps = is_smaller if asked.size_binds else is_faster or (is_smaller and not is_slower)
-    about = "" if counts else ", which on this CPU says nothing of the target" if asked.target != "cpu" else ", as a reduced copy"
-    needed = f"; the limit of {asked.size_mb:g} MB needs a smaller file" if asked.size_binds else ""
-    pace = f"{_times(size, 'smaller', 'larger')} and {_times(time, 'faster', 'slower')} than {variant.against}"
-    return helps, f"{pace}{about}{needed}"
+    words = f"{_times(size, 'smaller', 'larger')} and {_times(time, 'faster', 'slower')} than {variant.against}"
+    if not counts:
+        words += " (the time is that of a reduced copy)" if asked.target == "cpu" else " (a time on this CPU says nothing of the target)"
+    return helps, words + (f"; the limit of {asked.size_mb:g} MB needs a smaller file" if asked.size_binds else "")
+
+
+def _pace(variant: Variant) -> float:
+    """The time as a multiple of what it is compared with; not a number where it is too slow here to be timed."""
+    if variant.latency is None or variant.original_latency is None:
+        return math.nan
+    return variant.latency.median_ms / variant.original_latency.median_ms
 
 
 def _times(ratio: float, less: str, more: str) -> str:
+    if math.isnan(ratio):
+        return f"too slow here to be timed: not known to be {less}"
     if abs(ratio - 1) <= MARGIN:
         return f"no {less}"
     return f"{1 / ratio:.3g} times {less}" if ratio < 1 else f"{ratio:.3g} times {more}"
 
 
-def _time_counts(evidence: DeployEvidence, asked: Asked) -> bool:
-    return asked.target == "cpu" and not evidence.reduced
+def _time_counts(variant: Variant, evidence: DeployEvidence, asked: Asked) -> bool:
+    return asked.target == "cpu" and not evidence.reduced and variant.latency is not None
 
 
 def _disagreement(agreement: Agreement) -> str:
@@ -124,11 +135,13 @@ def _disagreement(agreement: Agreement) -> str:
 
 def _main_figure(variant: Variant, evidence: DeployEvidence, asked: Asked) -> tuple[float | None, float | None, str]:
     """The figure that the verdict hangs on, its limit, and its unit."""
-    assert variant.agreement and variant.bytes and variant.original_bytes and variant.latency and variant.original_latency
+    assert variant.agreement and variant.bytes and variant.original_bytes, "a version that was made has them"
     if variant.name.startswith("export.") or not variant.agreement.is_close:
-        return _finite(variant.agreement.relative_error), variant.agreement.limit, "fraction"
-    if math.isfinite(asked.latency_ms) and not asked.size_binds and _time_counts(evidence, asked):
-        return variant.latency.median_ms, variant.original_latency.median_ms, "ms"
+        error = _finite(variant.agreement.relative_error)
+        return None if error is None else float(f"{error:.2g}"), variant.agreement.limit, "fraction"
+    time, old = variant.latency, variant.original_latency
+    if time and old and _time_counts(variant, evidence, asked) and math.isfinite(asked.latency_ms) and not asked.size_binds:
+        return time.median_ms, old.median_ms, "ms"
     limit = asked.size_mb if asked.size_binds and not evidence.reduced else variant.original_bytes / MB
     return round(variant.bytes / MB, 3), round(limit, 3), "MB"
 

@@ -111,7 +111,9 @@ def try_one(knowledge: Knowledge, request: Brief, entry: ModelEntry, devices: Ma
     return Tried(*fit(knowledge, request, entry, verify, devices))
 
 
-def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke", "deploy"], *, cross_check: bool = False) -> Job:
+def make_job(
+    design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke", "deploy"], *, cross_check: bool = False
+) -> Job:
     """The check of a design as plain data."""
     device = target_device(design.facts, devices)
     memory = number(design.facts, "compute.memory_gib", math.nan)

@@ -36,7 +36,6 @@ _EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "onnxruntime": "export",
-    "torchao": "export",
     "torch_pruning": "export",
 }
 
@@ -102,7 +101,9 @@ def refuse(error: BaseException) -> Refusal:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Refusal(status="skipped", reason="the disk is full")
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return Refusal(status="skipped", reason=f"the check wrote a file larger than {resource.getrlimit(resource.RLIMIT_FSIZE)[0] // MIB} MiB")
+        return Refusal(
+            status="skipped", reason=f"the check wrote a file larger than {resource.getrlimit(resource.RLIMIT_FSIZE)[0] // MIB} MiB"
+        )
     if isinstance(error, CheckError | OSError | ImportError):
         return Refusal(status="skipped", reason=_brief(error))
     return Refusal(status="failed", reason=_brief(error))

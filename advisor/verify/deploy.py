@@ -19,7 +19,7 @@ import torch
 from advisor.errors import CheckError
 from advisor.verify import techniques
 from advisor.verify.case import Case
-from advisor.verify.compress import check_half, check_torchao
+from advisor.verify.compress import check_half
 from advisor.verify.compress_distill import check_distillation
 from advisor.verify.compress_onnx import check_dynamic, check_static, check_weights
 from advisor.verify.compress_prune import check_pruning
@@ -34,20 +34,21 @@ from advisor.verify.reduce import FORWARD_AND_BACKWARD, Limits, reduce_job
 COMFORTABLE_S = 15.0  # of processor time, after which no further technique is begun: someone waits for this check
 SHARE = 0.5  # of the time limit, after which none is begun either
 SAMPLES = 8  # that outputs are compared on; a heavy model is compared on fewer
-LARGEST_WEIGHTS_BYTES = 128 * 2**20  # several copies are made, written and loaded; a larger model is a reduced copy
+WEIGHTS_BYTES = (128 * 2**20, 384 * 2**20)  # wanted, and at most: several copies are made, written and loaded; larger models are reduced
 COMPARED_FLOPS = 40e9  # of a forward pass over the samples: a second or two on two processors
 
 _CHECKS: dict[str, Callable[[Case, str], Variant]] = {
     "compress.bf16": check_half,
     "compress.fp16": check_half,
+    "compress.int8_dynamic": check_dynamic,
     "compress.int8_static": check_static,
+    "compress.int8_weight_only": check_weights,
     "compress.int4_weight_only": check_weights,
     techniques.ONNX: lambda case, _: check_onnx(case),
     techniques.TORCH_EXPORT: lambda case, _: check_torch_export(case),
     techniques.PRUNING: lambda case, _: check_pruning(case),
     techniques.DISTILLATION: lambda case, _: check_distillation(case),
 }
-_OF_ONNX = {"compress.int8_dynamic": check_dynamic, "compress.int8_weight_only": check_weights}
 
 
 def run_deploy(job: Job) -> DeployEvidence:
@@ -55,7 +56,7 @@ def run_deploy(job: Job) -> DeployEvidence:
     start, begun = time.monotonic(), time.process_time()
     settle_threads()
     threads = torch.get_num_threads()
-    small, reduced = reduce_job(_alone(job), Limits(LARGEST_WEIGHTS_BYTES, FORWARD_AND_BACKWARD * COMPARED_FLOPS))
+    small, reduced = _reduce(_alone(job))
     deadline = start + SHARE * job.time_limit_s
     with _silence():
         case = Case(small, small.recipe.batch.per_device, Path.cwd())
@@ -87,20 +88,21 @@ def _attempt(case: Case, name: str, begun: float, deadline: float) -> Variant:
     """One technique; what goes wrong with it is its own result."""
     if time.process_time() - begun > COMFORTABLE_S or time.monotonic() > deadline:
         return Variant(name=name, status="skipped", detail="not reached: the techniques before it took the time that there was")
+    if name not in _CHECKS:
+        return Variant(name=name, status="skipped", detail="nf4 is a format to train on, in bitsandbytes; nothing here serves it")
     try:
-        return _check(case.job, name)(case, name)
+        return _CHECKS[name](case, name)
     except Exception as error:
         refusal = refuse(error)
         return Variant(name=name, status=refusal.status, detail=refusal.reason)
 
 
-def _check(job: Job, name: str) -> Callable[[Case, str], Variant]:
-    """What applies a technique: for some it hangs on what the model is to be served by."""
-    if name in _OF_ONNX:
-        return _OF_ONNX[name] if techniques.serves_onnx(job.recipe) else check_torchao
-    if name not in _CHECKS:
-        raise CheckError("nf4 is a format to train on, in bitsandbytes; nothing here serves it")
-    return _CHECKS[name]
+def _reduce(job: Job) -> tuple[Job, list[str]]:
+    """The job as it is small enough to be copied and written several times, and what was cut."""
+    for weights in WEIGHTS_BYTES:
+        with contextlib.suppress(CheckError):
+            return reduce_job(job, Limits(weights, FORWARD_AND_BACKWARD * COMPARED_FLOPS))
+    raise CheckError("even the smallest copy of this model is too large to be compressed and exported here")
 
 
 def _alone(job: Job) -> Job:

@@ -17,7 +17,9 @@ def check_torch_export(case: Case) -> Variant:
     """What is loaded from the saved file computes what the model does."""
     file = io.BytesIO()
     torch.export.save(case.program, file)
-    size = file.tell()
+    size = file.getbuffer().nbytes
     file.seek(0)
     loaded = version_of(torch.export.load(file).module(), "the program loaded from its file")
-    return case.compare(TORCH_EXPORT, replace(loaded, bytes=size), case.original, EXPORT_LIMIT, f"saved and loaded by torch {torch.__version__}")
+    return case.compare(
+        TORCH_EXPORT, replace(loaded, bytes=size), case.original, EXPORT_LIMIT, f"saved and loaded by torch {torch.__version__}"
+    )

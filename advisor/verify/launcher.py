@@ -157,7 +157,9 @@ class Launcher:
         gc.freeze()  # what is imported stays; a child's collector need not touch, and so copy, it
 
     def _start(self, id: int, job: Job) -> None:
-        self._prepare([job.build.library, *(["peft"] if job.recipe.lora else []), *(["export"] if job.check == "deploy" else [])], job.check)
+        self._prepare(
+            [job.build.library, *(["peft"] if job.recipe.lora else []), *(["export"] if job.check == "deploy" else [])], job.check
+        )
         folder = self._folder / str(id)
         folder.mkdir()
         limit = self._memory_limit(job)  # the check is told, so that what it trains keeps within its share

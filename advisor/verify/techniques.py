@@ -8,21 +8,13 @@ ONNX, TORCH_EXPORT = "export.onnx", "export.torch_export"
 PRUNING, DISTILLATION = "compress.pruning", "compress.distillation"
 
 
-def serves_onnx(recipe: Recipe) -> bool:
-    """Whether the model is to be served from an ONNX file."""
-    return any("onnx" in form.lower() for form in recipe.export)
-
-
 def techniques(recipe: Recipe) -> tuple[str, ...]:
     """The recommended ones as names of checks, in the order in which they are tried: what more of the answer hangs on first."""
     compression, wanted = recipe.compression, []
-    quantization = f"compress.{compression.quantization.replace('-', '_')}"
-    if compression.quantization in ("bf16", "fp16"):
-        wanted.append(quantization)
-    if serves_onnx(recipe):
+    if any("onnx" in form.lower() for form in recipe.export):
         wanted.append(ONNX)
-    if compression.quantization not in ("none", "bf16", "fp16"):
-        wanted.append(quantization)
+    if compression.quantization != "none":
+        wanted.append(f"compress.{compression.quantization.replace('-', '_')}")
     if any("torch.export" in form.split("(")[0] for form in recipe.export):
         wanted.append(TORCH_EXPORT)
     wanted += [PRUNING] * bool(compression.pruning) + [DISTILLATION] * bool(compression.distillation)
