@@ -68,7 +68,7 @@ def _reader(case: Case) -> Any:
     names = [taken.name for taken in case.graph.graph.input]
     batches = iter([{name: tensor.numpy() for name, tensor in zip(names, case.inputs, strict=True)}])
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def get_next(self) -> dict[str, Any] | None:
             return next(batches, None)
 

@@ -16,7 +16,7 @@ PRUNED_SHARE = 0.2  # of the channels: the upper end of one round in rule PRU001
 
 
 def check_pruning(case: Case) -> Variant:
-    """One round, by the channels' magnitude. Outputs change until the network is fine-tuned: they need only keep their shape and be finite."""
+    """One round, by magnitude. Outputs change until the network is fine-tuned: they only have to keep their shape and be finite."""
     import torch_pruning as tp
 
     model = copy.deepcopy(case.served)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # The same arithmetic in another order differs by some 1e-6 a layer in fp32; a wrong operator, axis or constant by tenths.
 EXPORT_LIMIT = 1e-3
-_QUIET = 3  # onnxruntime's log level for errors alone
+_QUIET = 4  # onnxruntime's log level for what ends the process alone: errors are raised as well
 
 
 def convert(program: torch.export.ExportedProgram, inputs: Inputs) -> onnx.ModelProto:
@@ -25,7 +25,6 @@ def convert(program: torch.export.ExportedProgram, inputs: Inputs) -> onnx.Model
     The shapes that the exporter notes down beside the graph are left out: its optimizer transposes weights and keeps their old
     shapes, at which ONNX Runtime's quantizers stop.
     """
-    import onnx
     import onnxscript  # noqa: F401 - the exporter's own need, said plainly where it is missing
 
     exported = torch.onnx.export(program, inputs, dynamo=True, verbose=False)

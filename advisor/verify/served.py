@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advisor.errors import CheckError
-from advisor.verify.agents import AGENT_TASKS, Agent
+from advisor.verify.agents import Agent
 from advisor.verify.batches import Batch, forward, make_batch
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Job
@@ -36,7 +36,8 @@ def serve(job: Job, seed: int | None = None) -> Served:
     model = build_model(job, "cpu")
     _stir(model)
     batch = sample(job, 1)
-    served = Served(model, job, tuple(name for name in batch if name not in _TARGETS)).eval()
+    served = Served(model, job, tuple(name for name in batch if name not in _TARGETS))
+    served.eval()
     try:
         with torch.no_grad():
             served(*(batch[name] for name in served.names))
@@ -70,7 +71,7 @@ def _stir(model: nn.Module) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.is_floating_point() and parameter.numel() and bool((parameter == parameter.flatten()[0]).all()):
-                parameter += _STIR * torch.randn(parameter.shape, generator=generator)
+                parameter.add_(_STIR * torch.randn(parameter.shape, generator=generator))
 
 
 def _main(outputs: Any) -> Tensor:
