@@ -123,7 +123,7 @@ def test_what_is_recommended_is_deployed_once_and_other_runtimes_get_their_comma
 
 
 def test_a_check_that_broke_down_is_told_of_each_technique() -> None:
-    broken = Refusal(status="skipped", reason="the check did not finish within 120 s here", cause="timeout")
+    broken = Refusal(status="skipped", reason="the check did not finish within 180 s here", cause="timeout")
     report = design(request("RTX 3060 12GB"), "smoke", checker=Deploying(broken))
     assert statuses(report) == {"export.onnx": "skipped", "compress.bf16": "skipped", "export.tensorrt": "skipped"}
 

@@ -23,7 +23,7 @@ from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence,
 from advisor.verify.techniques import techniques
 
 Depth = Literal["none", "static", "smoke"]
-TIME_LIMITS_S = {"static": 60.0, "smoke": 60.0, "deploy": 120.0}  # an export cannot be cut short; on a busy machine it takes a minute
+TIME_LIMITS_S = {"static": 60.0, "smoke": 60.0, "deploy": 180.0}  # an export cannot be cut short; on a busy machine it takes a minute
 
 
 class Checker(Protocol):

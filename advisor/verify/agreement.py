@@ -13,7 +13,7 @@ from torch import Tensor
 from advisor.verify.evidence import Agreement, Timing
 
 FEWEST_RUNS, MOST_RUNS = 3, 30
-PAIRED_S = 2.0  # of both versions together; a slow model is run FEWEST_RUNS times, however long that takes
+PAIRED_S = 1.5  # of both versions together; a slow model is run FEWEST_RUNS times, however long that takes
 
 
 def compare(original: Tensor, other: Tensor, limit: float | None, classes: int | None) -> Agreement:
