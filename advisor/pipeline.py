@@ -238,6 +238,7 @@ def _report(
     **parts: Any,
 ) -> r.Report:
     known = session.facts if facts is None else facts
+    told = p.matched(sorted(known), known)
     stated_issues = any(name.startswith("issue.") and fact.value is True for name, fact in known.items())
     if stated_issues and "debugging_guidance" not in parts:
         parts["debugging_guidance"] = p.debugging_guidance(outcomes, known)
@@ -256,12 +257,12 @@ def _report(
     return r.Report(
         status=status,
         headline=headline,
-        decisions=p.decisions(outcomes, known),
+        decisions=p.decisions(outcomes, known, told),
         assumptions=_assumptions(known),
         baselines=_baselines(outcomes, known) if baselines is None else baselines,
         # What to mind in a design is for those who get one.
         warnings=[*session.intake.notices, *notices, *(_notices(outcomes, known) if status is r.Status.DESIGNED else [])],
-        facts=p.matched(sorted(known), known),
+        facts=told,
         provenance=provenance,
         **parts,
     )
@@ -332,11 +333,14 @@ def _reason(tried: Tried, verdict: str) -> str:
     if verdict == "rejected":
         failed = [f"{check.name}: {check.detail}" for check in tried.assessment.failed]
         failed += [f"{check.name}: {check.detail}" for check in smoke_checks(tried.smoke, "smoke") if check.status == "failed"]
-        return "; ".join(failed)
+        return "; ".join(failed) + ("" if tried.is_complete else "; not repaired, since the chosen one costs less")
     mended = f" after {len(tried.edits)} edit{'s' * (len(tried.edits) > 1)}" if tried.edits else ""
-    if verdict == "chosen":
-        return f"the first in order of preference ({tried.entry.tier} tier) that meets every limit{mended}"
-    return f"meets the limits{mended}, and comes after the chosen one in order of preference ({tried.entry.tier} tier)"
+    lost = f", at an expected loss of {tried.cost[0]:g} points" if tried.cost[0] else ""
+    if verdict == "runner-up":
+        return f"meets the limits{mended}{lost}, and comes after the chosen one ({tried.entry.tier} tier)"
+    if lost:
+        return f"meets every limit{mended} at the least cost: an expected loss of {tried.cost[0]:g} points ({tried.entry.tier} tier)"
+    return f"the first in order of preference ({tried.entry.tier} tier) that meets every limit{mended}"
 
 
 def _headline(best: Tried) -> str:

@@ -67,6 +67,8 @@ def note_compute(request: Request, notes: Notes, catalogue: Catalogue) -> None:
             "compute.device": compute.device,
             "compute.devices": compute.devices,
             "compute.memory_gib": compute.memory_gib,
+            "compute.nodes": compute.nodes,
+            "compute.host_memory_gib": compute.host_memory_gib,
         }
         _state(notes, COMPUTE, said, facts, "")
         for remark in compute.remarks:
