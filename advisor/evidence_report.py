@@ -68,7 +68,7 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
     failed_here = len(best.assessment.failed)
     compressed = made.recipe.compression.quantization != "none"
     tried = [one.name for one in best.deploy.variants if one.status == "made"] if isinstance(best.deploy, DeployEvidence) else []
-    deployed = [made.recipe.compression.quantization if compressed else "the limits are met without compression"]
+    deployed: list[str] = [made.recipe.compression.quantization if compressed else "the limits are met without compression"]
     deployed += [f"made and compared here: {', '.join(tried)}"] if tried else []
     steps = [
         ("Task requirement analysis", "done", f"{value(facts, 'task.kind')}, {len(facts)} facts known"),
