@@ -9,7 +9,7 @@ from advisor.engine.facts import Facts
 from advisor.planning.designing import Depth, Tried
 from advisor.planning.sizing import value
 from advisor.report import Check, Notice, WorkflowStep
-from advisor.verify.evidence import Refusal, SmokeEvidence, StaticEvidence
+from advisor.verify.evidence import DeployEvidence, Refusal, SmokeEvidence, StaticEvidence
 from advisor.wire import Basis, Quantity
 
 GIB = 2**30
@@ -83,6 +83,9 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
     ran = isinstance(best.smoke, SmokeEvidence)
     failed_here = len(best.assessment.failed)
     compressed = made.recipe.compression.quantization != "none"
+    tried = [one.name for one in best.deploy.variants if one.status == "made"] if isinstance(best.deploy, DeployEvidence) else []
+    deployed: list[str] = [made.recipe.compression.quantization if compressed else "the limits are met without compression"]
+    deployed += [f"made and compared here: {', '.join(tried)}"] if tried else []
     steps = [
         ("Task requirement analysis", "done", f"{value(facts, 'task.kind')}, {len(facts)} facts known"),
         (
@@ -99,8 +102,8 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
         ("Problem diagnosis and tuning", "pending", "guidance for the issues likely with this design is in debuggingGuidance"),
         (
             "Compression and deployment",
-            "partly" if compressed else "not needed",
-            made.recipe.compression.quantization if compressed else "the limits are met without compression",
+            "partly" if compressed or tried else "not needed",
+            "; ".join(deployed),
         ),
         (
             "Performance validation and documentation",

@@ -17,6 +17,7 @@ from advisor import __version__, catalogue
 from advisor import choices as c
 from advisor import projection as p
 from advisor import report as r
+from advisor.deploy_report import deploy_checks
 from advisor.engine.asking import critical_questions, open_questions
 from advisor.engine.deciding import Outcomes, decide
 from advisor.engine.facts import Facts, Origin
@@ -195,7 +196,13 @@ def _attempted(session: Session, relaxation: r.Relaxation, checker: Checker) -> 
 def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.Report:
     made, figures = best.assessment.design, dict(best.assessment.figures)
     figures.update(smoke_figures(best.smoke))
-    checks = [*best.assessment.checks, *smoke_checks(best.smoke, verify), *best.predictions, *_accuracy_check(made.facts)]
+    checks = [
+        *best.assessment.checks,
+        *smoke_checks(best.smoke, verify),
+        *best.predictions,
+        *deploy_checks(best),
+        *_accuracy_check(made.facts),
+    ]
     return _report(
         session,
         r.Status.DESIGNED,

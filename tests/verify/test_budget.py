@@ -10,7 +10,7 @@ import pytest
 from advisor import design
 from advisor.errors import UsageError
 from advisor.verify.budget import LEAST_S, Budgeted, parse_budget
-from advisor.verify.evidence import Job, Refusal, SmokeCheck, SmokeEvidence, StaticEvidence, broken_down
+from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeCheck, SmokeEvidence, StaticEvidence, broken_down
 from tests.conftest import EXAMPLES
 from tests.verify.jobs import mlp_job
 
@@ -33,6 +33,10 @@ class Recorded:
         self.jobs.append(job)
         return self._answer(job) or TRAINED
 
+    def deploy(self, job: Job) -> DeployEvidence | Refusal:
+        self.jobs.append(job)
+        return self._answer(job) or DeployEvidence(device="CPU", threads=1, variants=[])
+
 
 @pytest.mark.parametrize(("said", "expected"), [("60s", 60), ("5 min", 300), ("0.5h", 1800), ("90", 90), (12.5, 12.5), ("2 Minutes", 120)])
 def test_a_budget_is_read(said: str | float, expected: float) -> None:
@@ -51,8 +55,9 @@ def test_counting_leaves_half_of_the_time_to_the_training_and_the_second_count_g
     budgeted.static(mlp_job())
     budgeted.static(mlp_job().model_copy(update={"cross_check": True}))
     budgeted.smoke(mlp_job().model_copy(update={"time_limit_s": 60.0}))
+    budgeted.deploy(mlp_job().model_copy(update={"time_limit_s": 180.0}))
     Budgeted(checker, 100.0, trains=False).static(mlp_job().model_copy(update={"time_limit_s": 60.0}))
-    assert [job.time_limit_s for job in checker.jobs] == [20.0, 8.0, 60.0, 60.0]  # the job's own limit, or a power of two below its part
+    assert [job.time_limit_s for job in checker.jobs] == [20.0, 8.0, 60.0, 64.0, 60.0]  # the job's own limit, or a power of two below its part
 
 
 def test_what_the_budget_does_not_reach_is_skipped_and_says_so() -> None:
