@@ -91,7 +91,7 @@ def describe_variant(variant: Variant, evidence: DeployEvidence, asked: Asked) -
         unit=unit,
         method=variant.detail,
         device=evidence.device + (", a reduced copy" if evidence.reduced else ""),
-        detail=f"{verdict}{fault}{compared}; {extent}, random weights; {variant.detail}",
+        detail=f"{verdict}{fault}{compared}; {extent}, random weights",
         figures=dict(_figures(variant, evidence)),
     )
 

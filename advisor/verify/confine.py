@@ -8,8 +8,12 @@ import errno
 import os
 import resource
 import signal
+<<<<<<< HEAD
 import socket
 import struct
+=======
+import tempfile
+>>>>>>> w/export
 from pathlib import Path
 
 from advisor.errors import CheckError
@@ -61,6 +65,7 @@ def confine(folder: Path, launcher: int, largest_file: int = LARGEST_FILE_BYTES)
     _limit(resource.RLIMIT_FSIZE, largest_file)
     _limit(resource.RLIMIT_NOFILE, MOST_OPEN_FILES)
     os.chdir(folder)
+    tempfile.tempdir = str(folder)  # it is worked out once, maybe before the fork
     os.environ.update(TMPDIR=str(folder), TORCHINDUCTOR_CACHE_DIR=str(folder), TRITON_CACHE_DIR=str(folder))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_FIRST_TO_GO, encoding="ascii")
