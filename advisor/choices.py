@@ -193,6 +193,13 @@ class Export(Choice):
     caching: str | None = None
 
 
+class Conversion(Choice):
+    """How a runtime that exports may name takes the model: `name` as in `Export.formats`, `command` as it is typed."""
+
+    name: str
+    command: str
+
+
 class Distributed(Choice):
     name: Literal["none", "ddp", "fsdp", "fsdp_offload", "zero1", "zero2", "zero3"]
     text: str

@@ -15,18 +15,22 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from advisor.catalogue.entries import DeviceEntry, ModelEntry
+from advisor.engine.facts import Origin
 from advisor.engine.loading import Knowledge
 from advisor.planning.candidates import Proposal, Rejected, propose
 from advisor.planning.checking import Assessment, target_device
 from advisor.planning.editing import FREE, Cost, cost_of_replacing
+from advisor.planning.measured import hold_measured
 from advisor.planning.plan import Brief, Design
 from advisor.planning.repairing import UNBOUNDED, Repair
 from advisor.planning.sizing import number, value
 from advisor.report import Check, Edit
-from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence, Target
+from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence, Target
+from advisor.verify.techniques import techniques
 
 MOST_SMALLER = 2  # candidates beyond those compared, where none of them can be made to fit
 Depth = Literal["none", "static", "smoke"]
+TIME_LIMITS_S = {"static": 60.0, "smoke": 60.0, "deploy": 180.0}  # an export cannot be cut short; on a busy machine it takes a minute
 
 
 class Checker(Protocol):
@@ -36,10 +40,15 @@ class Checker(Protocol):
 
     def smoke(self, job: Job) -> SmokeEvidence | Refusal: ...
 
+    def deploy(self, job: Job) -> DeployEvidence | Refusal: ...
+
 
 @dataclass(frozen=True)
 class Tried:
-    """One candidate, as far as it got. `cost` is that of its edits, and of taking it instead of the first."""
+    """One candidate, as far as it got. `cost` is that of its edits, and of taking it instead of the first.
+
+    `predictions` hold what was predicted against what was measured on the target itself.
+    """
 
     assessment: Assessment
     edits: tuple[Edit, ...] = ()
@@ -47,6 +56,8 @@ class Tried:
     cost: Cost = FREE
     seen: tuple[Assessment, ...] = ()
     is_complete: bool = True
+    predictions: tuple[Check, ...] = ()
+    deploy: DeployEvidence | Refusal | None = None
 
     @property
     def entry(self) -> ModelEntry:
@@ -80,7 +91,10 @@ def search(
     checker: Checker | None,
     depth: Depth,
 ) -> Search:
-    """Compare the candidates and choose the one that meets every limit at the least cost and, at depth `smoke`, really trains."""
+    """Compare the candidates and choose the one that meets every limit at the least cost and, at depth `smoke`, really trains.
+
+    That one is compressed and exported as its recipe says.
+    """
     proposal: Proposal = propose(models, request, knowledge.rules.forbids)
     tried = _repaired(knowledge, _begun(knowledge, request, proposal.compared, devices, checker))
     for entry in proposal.smaller[:MOST_SMALLER]:
@@ -94,6 +108,8 @@ def search(
         if depth == "smoke" and checker is not None:
             tried[index] = _run(tried[index], devices, checker)
         if tried[index].fits:
+            if depth == "smoke" and checker is not None:
+                tried[index] = _deploy(tried[index], devices, checker)
             chosen = tried[index]
             break
     return Search(chosen, tuple(tried), proposal.rejected)
@@ -136,7 +152,9 @@ def try_one(knowledge: Knowledge, request: Brief, entry: ModelEntry, devices: Ma
     return _repaired(knowledge, _begun(knowledge, request, [entry], devices, checker))[0]
 
 
-def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke"], *, cross_check: bool = False) -> Job:
+def make_job(
+    design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke", "deploy"], *, cross_check: bool = False
+) -> Job:
     """The check of a design as plain data."""
     device = target_device(design.facts, devices)
     memory = number(design.facts, "compute.memory_gib", math.nan)
@@ -146,6 +164,7 @@ def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal[
             "name": device.name if device else None,
             "memory_gib": None if math.isnan(memory) else memory,
             "compute_capability": device.compute_capability if device else None,
+            "is_here": (kind := design.facts.get("compute.kind")) is not None and kind.origin is Origin.DETECTED,
         }
     )
     return Job(
@@ -155,6 +174,7 @@ def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal[
         recipe=design.recipe,
         target=target,
         cross_check=cross_check,
+        time_limit_s=TIME_LIMITS_S[check],
     )
 
 
@@ -166,19 +186,33 @@ def _run(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker)
         smoke = checker.smoke(make_job(design, devices, "smoke"))
         counted = counting.result()
     assessment = candidate.assessment
-    if isinstance(counted, StaticEvidence):
-        checks = tuple(_cross_checked(check, counted) if check.name == "flops" else check for check in assessment.checks)
-        assessment = replace(assessment, checks=checks)
-    return replace(candidate, assessment=assessment, smoke=smoke)
+    checks = tuple(_cross_checked(check, counted) if check.name == "flops" else check for check in assessment.checks)
+    assessment = replace(assessment, checks=checks)
+    predictions: tuple[Check, ...] = ()
+    if isinstance(smoke, SmokeEvidence):
+        assessment, predictions = hold_measured(assessment, smoke)
+    return replace(candidate, assessment=assessment, smoke=smoke, predictions=predictions)
+
+
+def _deploy(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker) -> Tried:
+    """Really compress and export the candidate, where its recipe says so."""
+    design = candidate.assessment.design
+    return replace(candidate, deploy=checker.deploy(make_job(design, devices, "deploy"))) if techniques(design.recipe) else candidate
 
 
 CROSS_CHECK_TOLERANCE = 0.03  # of published counts; beyond it the two counters disagree about more than a missed operator
 
 
-def _cross_checked(check: Check, counted: StaticEvidence) -> Check:
+def _cross_checked(check: Check, counted: StaticEvidence | Refusal) -> Check:
+    if isinstance(counted, Refusal):
+        return _also(check, f"not cross-checked: {counted.reason}")
     if counted.flops_cross_check is None:
-        return check.model_copy(update={"detail": f"{check.detail}; not cross-checked: {counted.flops_cross_check_detail}"})
+        return _also(check, f"not cross-checked: {counted.flops_cross_check_detail}")
     ratio = counted.flops_cross_check / max(counted.flops_forward, 1)
     agree = abs(ratio - 1) <= CROSS_CHECK_TOLERANCE
     said = f"fvcore on real tensors counts {ratio:.3f} times as many" + ("" if agree else ", and the difference is unexplained")
     return check.model_copy(update={"detail": f"{check.detail}; {said}", "status": "passed" if agree else "failed"})
+
+
+def _also(check: Check, said: str) -> Check:
+    return check.model_copy(update={"detail": f"{check.detail}; {said}"})
