@@ -30,6 +30,7 @@ from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax
 from advisor.planning.sensitivity import sensitivity
 from advisor.reading import read_request
 from advisor.request import Request
+from advisor.search_space import search_space
 from advisor.verify.evidence import SmokeEvidence
 
 
@@ -199,6 +200,7 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         engineering_practice=p.engineering_practice(made),
         expected_performance=p.expected_performance(made, figures),
         recipe=made.recipe,
+        search_space=search_space(made, figures),
         candidates=_candidates(found),
         verification=checks,
         notices=_licence_notice(best, found),

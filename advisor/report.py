@@ -7,7 +7,7 @@ whenever training issues are stated.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -261,6 +261,37 @@ class WorkflowStep(Wire):
     evidence: str
 
 
+class SearchParameter(Wire):
+    """A number of the recipe to search, as Optuna's distributions take it: `low` to `high`, or one of `choices`."""
+
+    name: str
+    path: str = Field(description="where in `recipe` its value stands; a technique goes by its name")
+    kind: Literal["float", "int", "categorical"]
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: list[float] | None = None
+    start: float = Field(description="the recipe's own value: the first trial")
+    rule_id: str
+
+
+class SearchSpace(Wire):
+    """Which hyperparameters of this recipe are worth searching, and how; absent where nothing is trained or one run is all there is."""
+
+    parameters: list[SearchParameter]
+    sampler: Literal["tpe", "qmc", "random", "grid", "gp"]
+    pruner: Literal["none", "median", "hyperband"]
+    trials: int
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    resource: Literal["epochs", "steps"]
+    min_resource: int = Field(description="no trial is pruned before it")
+    max_resource: int = Field(description="the length of a trial")
+    total_time: Quantity | None = Field(None, description="of all trials if none is pruned; absent where no run's time is known")
+    text: str
+    rule_id: str
+
+
 class Provenance(Wire):
     advisor: str
     rules: str = Field(description="hash of the rules, slots and facts that decided")
@@ -286,6 +317,7 @@ class Report(Wire):
     expected_performance: ExpectedPerformance | None = None
 
     recipe: Recipe | None = None
+    search_space: SearchSpace | None = None
     candidates: list[Candidate] = Field(default_factory=list)
     baselines: list[Baseline] = Field(default_factory=list)
     clarifications: list[Clarification] = Field(default_factory=list)
