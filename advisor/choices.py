@@ -252,6 +252,27 @@ class Search(Choice):
     text: str
 
 
+class Practice(Choice):
+    """What belongs around this training run: one topic, said for this kind of data."""
+
+    name: Literal[
+        "experiment_tracking", "cross_validation", "error_analysis", "self_supervised_pretraining", "active_learning", "ensembling",
+        "few_shot", "domain_shift", "continual_learning", "privacy", "interpretability", "fairness", "monitoring", "cloud", "multi_node",
+        "reproduction",
+    ]  # fmt: skip
+    text: str
+
+
+class Feedback(Choice):
+    """A way back in the workflow: seen `seen` in step `step`, do `then`, starting again at step `back_to`."""
+
+    name: str
+    step: Annotated[StrictInt, Field(ge=1, le=7)]
+    back_to: Annotated[StrictInt, Field(ge=1, le=7)]
+    seen: str
+    then: str
+
+
 class Expectation(Choice):
     """An accuracy that was published for such a setting, never a promise."""
 

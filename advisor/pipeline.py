@@ -206,6 +206,8 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         notices=_licence_notice(best, found),
         clarifications=open_questions(session.knowledge, made.outcomes, made.facts),
         sensitivity=sensitivity(session.knowledge, made, follow),
+        practices=p.practices(made.outcomes, made.facts),
+        departures=p.departures(made.outcomes, made.facts),
         workflow=workflow(best, session.facts),
         seed=0,
         versions=_versions(best),

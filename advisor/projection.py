@@ -202,6 +202,29 @@ def engineering_practice(design: Design) -> r.EngineeringPractice:
     )
 
 
+def practices(outcomes: Outcomes, facts: Facts) -> list[r.Practice]:
+    """What belongs around the training run, each with its rule and sources."""
+    return [
+        r.Practice(
+            topic=decided.choice.name.replace("_", " "),
+            text=fill(decided.choice.text, facts),
+            rule_id=decided.rule_id,
+            sources=list(decided.rule.sources) if decided.rule else [],
+        )
+        for decided in outcomes["practice"].decided
+        if isinstance(decided.choice, c.Practice)
+    ]
+
+
+def departures(outcomes: Outcomes, facts: Facts) -> list[r.Departure]:
+    """What common advice says otherwise, and why this design does not follow it."""
+    return [
+        r.Departure(text=fill(decided.choice.text, facts), why=fill(rule.why, facts), rule_id=rule.id, sources=list(rule.sources))
+        for decided in outcomes["departure"].decided
+        if isinstance(decided.choice, c.Text) and (rule := decided.rule) is not None
+    ]
+
+
 def _standing(design: Design) -> str:
     """What the expected accuracy rests on."""
     rule = design.outcomes["expectation"].decided[0].rule

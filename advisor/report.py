@@ -254,11 +254,39 @@ class Baseline(Wire):
     sources: list[Source] = Field(default_factory=list)
 
 
+class FeedbackLoop(Wire):
+    """What, seen in a step, sends the work back, to which step, and what to do there."""
+
+    seen: str
+    then: str
+    back_to: int
+    rule_id: str
+
+
 class WorkflowStep(Wire):
     step: int
     name: str
     status: str = Field(description="done, partly, pending or not needed")
     evidence: str
+    feedback: list[FeedbackLoop] = Field(default_factory=list)
+
+
+class Departure(Wire):
+    """Where the design does otherwise than common advice, what it does instead, and why."""
+
+    text: str
+    why: str
+    rule_id: str
+    sources: list[Source] = Field(default_factory=list)
+
+
+class Practice(Wire):
+    """What belongs around the training run: tracking, validation, monitoring …, as this request needs it."""
+
+    topic: str
+    text: str
+    rule_id: str
+    sources: list[Source] = Field(default_factory=list)
 
 
 class SearchParameter(Wire):
@@ -327,6 +355,8 @@ class Report(Wire):
     relaxations: list[Relaxation] = Field(default_factory=list)
     assumptions: list[Assumption] = Field(default_factory=list)
     warnings: list[Notice] = Field(default_factory=list)
+    practices: list[Practice] = Field(default_factory=list)
+    departures: list[Departure] = Field(default_factory=list)
     workflow: list[WorkflowStep] = Field(default_factory=list)
     facts: list[MatchedFact] = Field(default_factory=list)
     provenance: Provenance

@@ -17,6 +17,7 @@ from advisor.request import Request
 
 BASE_MODEL = "existingSetup.baseModel"
 UNKNOWN = "unknown"
+LISTED_WHOLE = ("challenge.", "issue.", "asked.")  # what such a list leaves out is false
 NOTHING = frozenset({"", "none", "no", "n/a", "nothing", "not yet", "from scratch", "random initialization"})
 NONE_STATED = "none stated"
 # bfloat16 at full rate came with Ampere, float16 with Volta (docs.nvidia.com/cuda, arithmetic throughput by compute capability).
@@ -194,4 +195,4 @@ def _close(notes: Notes) -> None:
 
 
 def _booleans(notes: Notes) -> Iterable[str]:
-    return (name for name, spec in notes.vocabulary.items() if spec.type == "bool" and name.startswith(("challenge.", "issue.")))
+    return (name for name, spec in notes.vocabulary.items() if spec.type == "bool" and name.startswith(LISTED_WHOLE))
