@@ -137,7 +137,12 @@ def _not_applicable(session: Session, applies: c.Applicability) -> r.Report:
 def _needs_input(session: Session, questions: list[r.Clarification]) -> r.Report:
     outcomes = _request_outcomes(session)
     asked = {question.fact for question in questions}
-    further = [question for question in open_questions(session.knowledge, outcomes, session.facts) if question.fact not in asked]
+    # Of a task that is not known nearly every fact is open; what to ask next depends on the first answer.
+    further = (
+        []
+        if "task.kind" in asked
+        else [question for question in open_questions(session.knowledge, outcomes, session.facts) if question.fact not in asked]
+    )
     count = len(questions)
     headline = f"{count} critical {'answer is' if count == 1 else 'answers are'} missing; no design is made on a guess."
     return _report(session, r.Status.NEEDS_INPUT, headline, outcomes, clarifications=questions + further)
