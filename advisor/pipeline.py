@@ -249,6 +249,7 @@ def _report(
     stated_issues = any(name.startswith("issue.") and fact.value is True for name, fact in known.items())
     if stated_issues and "debugging_guidance" not in parts:
         parts["debugging_guidance"] = p.debugging_guidance(outcomes, known)
+    facts_told = p.matched(sorted(known), known)
     session.clock.lap("report")
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     provenance = r.Provenance(
@@ -264,12 +265,12 @@ def _report(
     return r.Report(
         status=status,
         headline=headline,
-        decisions=p.decisions(outcomes, known),
+        decisions=p.decisions(outcomes, known, facts_told),
         assumptions=_assumptions(known),
         baselines=_baselines(outcomes, known) if baselines is None else baselines,
         # What to mind in a design is for those who get one.
         warnings=[*session.intake.notices, *notices, *(_notices(outcomes, known) if status is r.Status.DESIGNED else [])],
-        facts=p.matched(sorted(known), known),
+        facts=facts_told,
         provenance=provenance,
         **parts,
     )

@@ -43,6 +43,9 @@ T = TypeVar("T", bound=c.Choice)
 def fill(text: str, facts: Facts) -> str:
     """`{data.classes}` replaced by the fact's value; an unknown one by words that say so."""
 
+    if "{" not in text:
+        return text
+
     def known(match: re.Match[str]) -> str:
         fact = facts.get(match[1])
         if fact is None:
@@ -258,15 +261,16 @@ def span(figure: Quantity | None, of: str) -> str:
 # --- justification ---------------------------------------------------------------------------------------------------
 
 
-def decisions(outcomes: Outcomes, facts: Facts) -> list[r.Decision]:
-    """Every decided value with the rule that decided it, the facts that matched, the sources, and what it overrode."""
-    known = {fact.fact: fact for fact in matched(facts, facts)}
+def decisions(outcomes: Outcomes, facts: Facts, told: Iterable[r.MatchedFact] = ()) -> list[r.Decision]:
+    """Every decided value with the rule that decided it, the facts that matched (`told`, where they are made already), and the sources."""
+    known = {fact.fact: fact for fact in told or matched(facts, facts)}
     return [_decision(decided, facts, known) for outcome in outcomes.values() for decided in outcome.decided]
 
 
 def _decision(decided: Decided, facts: Facts, known: Mapping[str, r.MatchedFact]) -> r.Decision:
     rule, slot = decided.rule, decided.slot
-    value = _filled(decided.plain_choice, facts)
+    plain = decided.plain_choice
+    value = _filled(plain, facts) if rule is None or rule.has_placeholders else dict(plain)
     if rule is None:
         title, why = ("An edit", decided.reason) if decided.reason else ("The slot's default", "No rule asks for anything else.")
         return r.Decision(slot=slot.name, value=value, rule_id=decided.rule_id, title=title, why=why, confidence="high", path=slot.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ OPERATORS = ("eq", "in", "lt", "le", "gt", "ge")
 Operator = Literal["eq", "in", "lt", "le", "gt", "ge"]
 HitPolicy = Literal["unique", "collect", "any", "min", "max"]
 
+GUIDANCE = "guidance"  # the stage of words about a design
 RULE_ID = r"^[A-Z]{2,5}[0-9]{3}$"
 
 
@@ -152,6 +154,11 @@ class Rule:
         return self.choice.to_plain()
 
     @cached_property
+    def has_placeholders(self) -> bool:
+        """Whether a text of the choice may name facts."""
+        return re.search(r"\{[a-z]", repr(self.plain_choice)) is not None
+
+    @cached_property
     def facts(self) -> frozenset[str]:
         """Every fact that the condition names."""
         return frozenset(fact for box in (self.when, *self.any, *self.unless) for fact in box)
@@ -275,6 +282,16 @@ class RuleSet:
     @cached_property
     def slot(self) -> dict[str, Slot]:
         return {slot.name: slot for slot in self.slots}
+
+    @cached_property
+    def guidance(self) -> tuple[Slot, ...]:
+        """The slots of words about a design, on which no other slot and no recipe rests."""
+        return tuple(slot for slot in self.slots if slot.stage == GUIDANCE)
+
+    @cached_property
+    def shaping(self) -> tuple[Slot, ...]:
+        """The slots decided for each candidate before the guidance."""
+        return tuple(slot for slot in self.per("candidate") if slot.stage != GUIDANCE)
 
     def per(self, kind: Literal["request", "candidate"]) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if slot.per == kind)
