@@ -257,7 +257,8 @@ class Practice(Choice):
 
     name: Literal[
         "experiment_tracking", "cross_validation", "error_analysis", "self_supervised_pretraining", "active_learning", "ensembling",
-        "few_shot", "domain_shift", "continual_learning", "privacy", "interpretability", "fairness", "monitoring", "cloud", "multi_node",
+        "few_shot", "domain_shift", "real_time", "long_tail", "imbalance", "noisy_labels", "weak_labels", "continual_learning", "privacy",
+        "interpretability", "fairness", "monitoring", "cloud", "multi_node",
         "reproduction",
     ]  # fmt: skip
     text: str
