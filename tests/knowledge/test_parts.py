@@ -138,6 +138,26 @@ def test_a_stated_issue_is_diagnosed_first_with_fixes_in_order(issue: str) -> No
     assert first.issue == ISSUES[issue] and first.diagnosis and len(first.solution) >= 4
 
 
+@pytest.mark.parametrize(
+    ("kind", "issue", "own"),
+    [
+        ("decoders", "loss is NaN", "NaN with masked tokens"),
+        ("boxes", "loss is NaN", "NaN with boxes"),
+        ("tables", "loss is NaN", "NaN in the inputs"),
+        ("decoders", "CUDA out of memory", "Out of memory with long texts"),
+        ("graphs", "CUDA out of memory", "Out of memory on a graph"),
+        ("series", "overfitting", "Overfitting to few series"),
+        ("agents", "slow convergence", "Slow learning"),
+        ("images", "data loading is slow", "Decoding is the bottleneck"),
+    ],
+)
+def test_an_issue_with_causes_of_its_own_kind_says_them_too(kind: str, issue: str, own: str) -> None:
+    guidance = report_of(kind, issue=issue).debugging_guidance
+    assert guidance is not None and own in [entry.issue for entry in guidance.common_issues]
+    other = report_of("texts", issue=issue).debugging_guidance
+    assert other is not None and own not in [entry.issue for entry in other.common_issues]
+
+
 def test_accuracy_below_chance_is_called_a_defect_and_not_underfitting() -> None:
     guidance = report_of("texts", issue="underfitting").debugging_guidance
     assert guidance is not None and "Worse than chance is not underfitting" in guidance.common_issues[0].diagnosis
