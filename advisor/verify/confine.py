@@ -8,12 +8,9 @@ import errno
 import os
 import resource
 import signal
-<<<<<<< HEAD
 import socket
 import struct
-=======
 import tempfile
->>>>>>> w/export
 from pathlib import Path
 
 from advisor.errors import CheckError
