@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from itertools import takewhile
 
+from advisor.choices import Feedback
 from advisor.engine.facts import Facts
 from advisor.planning.designing import Depth, Tried
 from advisor.planning.sizing import value
-from advisor.report import Check, Notice, WorkflowStep
+from advisor.projection import fill
+from advisor.report import Check, FeedbackLoop, Notice, WorkflowStep
 from advisor.verify.evidence import DeployEvidence, Refusal, SmokeEvidence, StaticEvidence
 from advisor.wire import Basis, Quantity
 
@@ -111,8 +113,20 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
             f"{len(best.assessment.checks)} checks made, {failed_here} failed; the model card is written; accuracy needs your test set",
         ),
     ]
+    loops = [(decided.rule_id, decided.choice) for decided in made.outcomes["feedback"].decided]
     return [
-        WorkflowStep(step=number, name=name, status=status, evidence=evidence) for number, (name, status, evidence) in enumerate(steps, 1)
+        WorkflowStep(
+            step=number,
+            name=name,
+            status=status,
+            evidence=evidence,
+            feedback=[
+                FeedbackLoop(seen=fill(loop.seen, made.facts), then=fill(loop.then, made.facts), back_to=loop.back_to, rule_id=rule_id)
+                for rule_id, loop in loops
+                if isinstance(loop, Feedback) and loop.step == number
+            ],
+        )
+        for number, (name, status, evidence) in enumerate(steps, 1)
     ]
 
 
