@@ -219,6 +219,7 @@ def statuses(report: Report) -> dict[str, str]:
     return {check.name: check.status for check in report.verification}
 
 
+@pytest.mark.slow
 def test_vit_large_at_512_pixels_on_12_gib_takes_smaller_batches_at_no_loss(checker: Verifier) -> None:
     request = image_request() | {"existingSetup": {"baseModel": "ViT-L/16"}, "facts": {"setup.image_size": 512}}
     report = design(request, "static", checker=checker)
