@@ -50,7 +50,7 @@ def assess(design: Design, evidence: StaticEvidence | Refusal | None, devices: M
         *_host_memory(design, evidence),
         _size(design.facts, figures),
         _latency(design.facts, figures, device),
-        *_spending(design.facts, figures),
+        *spending_checks(design.facts, figures),
     ]
     return Assessment(design, evidence, tuple(checks), figures)
 
@@ -191,7 +191,7 @@ def _latency(facts: Facts, figures: Mapping[str, Quantity], device: DeviceEntry 
     return Check(name="latency", status="skipped", limit=limit, detail=f"{span}, cannot decide: measure it on the device", **shown)
 
 
-def _spending(facts: Facts, figures: Mapping[str, Quantity]) -> list[Check]:
+def spending_checks(facts: Facts, figures: Mapping[str, Quantity]) -> list[Check]:
     """The stated limits on training: hours, GPU-hours, money."""
     return [
         _spent(name, number(facts, fact, math.inf) * factor, figures.get(name))

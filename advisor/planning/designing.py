@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from advisor.catalogue.entries import DeviceEntry, ModelEntry
+from advisor.engine.facts import Origin
 from advisor.engine.loading import Knowledge
 from advisor.planning.candidates import Proposal, Rejected, propose
 from advisor.planning.checking import Assessment, target_device
 from advisor.planning.editing import FREE, Cost, cost_of_replacing
+from advisor.planning.measured import hold_measured
 from advisor.planning.plan import Brief, Design
 from advisor.planning.repairing import UNBOUNDED, Repair
 from advisor.planning.sizing import number, value
@@ -43,7 +45,10 @@ class Checker(Protocol):
 
 @dataclass(frozen=True)
 class Tried:
-    """One candidate, as far as it got. `cost` is that of its edits, and of taking it instead of the first."""
+    """One candidate, as far as it got. `cost` is that of its edits, and of taking it instead of the first.
+
+    `predictions` hold what was predicted against what was measured on the target itself.
+    """
 
     assessment: Assessment
     edits: tuple[Edit, ...] = ()
@@ -51,6 +56,7 @@ class Tried:
     cost: Cost = FREE
     seen: tuple[Assessment, ...] = ()
     is_complete: bool = True
+    predictions: tuple[Check, ...] = ()
     deploy: DeployEvidence | Refusal | None = None
 
     @property
@@ -158,6 +164,7 @@ def make_job(
             "name": device.name if device else None,
             "memory_gib": None if math.isnan(memory) else memory,
             "compute_capability": device.compute_capability if device else None,
+            "is_here": (kind := design.facts.get("compute.kind")) is not None and kind.origin is Origin.DETECTED,
         }
     )
     return Job(
@@ -179,10 +186,12 @@ def _run(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker)
         smoke = checker.smoke(make_job(design, devices, "smoke"))
         counted = counting.result()
     assessment = candidate.assessment
-    if isinstance(counted, StaticEvidence):
-        checks = tuple(_cross_checked(check, counted) if check.name == "flops" else check for check in assessment.checks)
-        assessment = replace(assessment, checks=checks)
-    return replace(candidate, assessment=assessment, smoke=smoke)
+    checks = tuple(_cross_checked(check, counted) if check.name == "flops" else check for check in assessment.checks)
+    assessment = replace(assessment, checks=checks)
+    predictions: tuple[Check, ...] = ()
+    if isinstance(smoke, SmokeEvidence):
+        assessment, predictions = hold_measured(assessment, smoke)
+    return replace(candidate, assessment=assessment, smoke=smoke, predictions=predictions)
 
 
 def _deploy(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker) -> Tried:
@@ -194,10 +203,16 @@ def _deploy(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Check
 CROSS_CHECK_TOLERANCE = 0.03  # of published counts; beyond it the two counters disagree about more than a missed operator
 
 
-def _cross_checked(check: Check, counted: StaticEvidence) -> Check:
+def _cross_checked(check: Check, counted: StaticEvidence | Refusal) -> Check:
+    if isinstance(counted, Refusal):
+        return _also(check, f"not cross-checked: {counted.reason}")
     if counted.flops_cross_check is None:
-        return check.model_copy(update={"detail": f"{check.detail}; not cross-checked: {counted.flops_cross_check_detail}"})
+        return _also(check, f"not cross-checked: {counted.flops_cross_check_detail}")
     ratio = counted.flops_cross_check / max(counted.flops_forward, 1)
     agree = abs(ratio - 1) <= CROSS_CHECK_TOLERANCE
     said = f"fvcore on real tensors counts {ratio:.3f} times as many" + ("" if agree else ", and the difference is unexplained")
     return check.model_copy(update={"detail": f"{check.detail}; {said}", "status": "passed" if agree else "failed"})
+
+
+def _also(check: Check, said: str) -> Check:
+    return check.model_copy(update={"detail": f"{check.detail}; {said}"})

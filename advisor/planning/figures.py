@@ -94,12 +94,7 @@ def _times(design: Design, flops: float | None, size: float, device: DeviceEntry
     sample = flops / (recipe.input.sequence_length or 1) if task in DECODERS else flops
     served = SERVED_IN.get(recipe.compression.quantization, recipe.precision)
     times: dict[str, Quantity | None] = {"latency": estimate_latency(sample, size, device, served)}
-    samples = (
-        number(design.facts, "data.samples", math.nan) * (recipe.epochs or 0)
-        if recipe.steps is None
-        else recipe.steps * recipe.batch.effective
-    )
-    samples *= TEXTS_A_SAMPLE.get(task, 1.0)
+    samples = training_samples(design) * TEXTS_A_SAMPLE.get(task, 1.0)
     if recipe.optimizer.name != "none" and samples and math.isfinite(samples):
         work = flops * training_passes(recipe) / (1 + BACKWARD_TO_FORWARD)
         hours = times["training_time"] = estimate_training_hours(work, samples, device, recipe.batch.devices, recipe.precision)
@@ -109,14 +104,22 @@ def _times(design: Design, flops: float | None, size: float, device: DeviceEntry
             if exchange is not None and step is not None:
                 times["communication_share"] = communication_share(step, exchange)
                 hours = times["training_time"] = with_communication(hours, step, exchange)
-            times |= _spending(design, hours, device)
+            times |= spending(design, hours, device)
     return {name: time for name, time in times.items() if time is not None}
 
 
-def _spending(design: Design, hours: Quantity, device: DeviceEntry) -> dict[str, Quantity | None]:
+def training_samples(design: Design) -> float:
+    """How many samples the model is shown in all; not a number where the size of the data is not known."""
+    recipe = design.recipe
+    if recipe.steps is not None:
+        return float(recipe.steps * recipe.batch.effective)
+    return number(design.facts, "data.samples", math.nan) * (recipe.epochs or 0)
+
+
+def spending(design: Design, hours: Quantity, device: DeviceEntry | None) -> dict[str, Quantity | None]:
     """GPU-hours and money, where they are limited; money where the catalogue has a price."""
     limited = [name for name in ("gpu_hours", "cost_usd") if math.isfinite(number(design.facts, f"limit.{name}", math.inf))]
-    budget, price = _times_as_much(hours, design.recipe.batch.devices, "GPU-hours", hours.source), device.usd_an_hour
+    budget, price = _times_as_much(hours, design.recipe.batch.devices, "GPU-hours", hours.source), device.usd_an_hour if device else None
     cost = _times_as_much(budget, price.value, "USD", f"{hours.source}; {price.source}") if price else None
     return {**({"budget": budget} if "gpu_hours" in limited else {}), **({"cost": cost} if "cost_usd" in limited else {})}
 
