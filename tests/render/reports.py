@@ -160,6 +160,7 @@ def designed() -> tuple[Report, Request]:
                         "valueAfter": 5593104384,
                         "limit": 12884901888,
                         "unit": "bytes",
+                        "ruleId": "REP001",
                     }
                 ],
             },
