@@ -326,7 +326,9 @@ def _licence_notice(best: Tried, found: Search) -> list[r.Notice]:
         terms = "does not allow commercial use" if entry.license_class == "noncommercial" else "does not clearly allow commercial use"
     else:
         terms = "read it before use"
-    return [r.Notice(kind="licence", text=f"The weights of {entry.name} are under {entry.license} ({entry.license_class}): {terms}.{instead}")]
+    return [
+        r.Notice(kind="licence", text=f"The weights of {entry.name} are under {entry.license} ({entry.license_class}): {terms}.{instead}")
+    ]
 
 
 def _accuracy_check(facts: Facts) -> list[r.Check]:

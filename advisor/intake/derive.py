@@ -108,7 +108,9 @@ def _architecture(said: str, index: NameIndex, notes: Notes) -> tuple[str, ...]:
     name, _, weights = said.strip().partition(".")
     ids = index.exact(name) if weights and name else ()
     if ids:
-        notes.notice("read as", f"{quoted(BASE_MODEL, said)} is read as {ids[0]}: the same architecture; mind the licence of its own weights")
+        notes.notice(
+            "read as", f"{quoted(BASE_MODEL, said)} is read as {ids[0]}: the same architecture; mind the licence of its own weights"
+        )
     return ids[:1]
 
 

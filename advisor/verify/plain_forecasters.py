@@ -75,8 +75,8 @@ class _AttentionBlock(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        parts = self.queries_keys_values(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        heard = F.scaled_dot_product_attention(*parts, dropout_p=self.dropout if self.training else 0.0)
+        queries, keys, values = self.queries_keys_values(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        heard = F.scaled_dot_product_attention(queries, keys, values, dropout_p=self.dropout if self.training else 0.0)
         tokens = self.norms[0](tokens + self.mix(heard.transpose(1, 2).flatten(2)))
         return self.norms[1](tokens + self.forwards(tokens))
 
