@@ -25,6 +25,7 @@ from advisor.engine.loading import Knowledge, load_knowledge, rule_paths
 from advisor.evidence_report import smoke_checks, smoke_figures, verification_notices, workflow
 from advisor.intake import Intake, read_facts
 from advisor.intake.derive import follow
+from advisor.planning.candidates import NOT_FOR_PRODUCTS
 from advisor.planning.designing import Checker, Depth, Search, Tried, search, try_one
 from advisor.planning.plan import Brief, brief
 from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax
@@ -312,17 +313,21 @@ def _notices(outcomes: Outcomes, facts: Facts) -> list[r.Notice]:
 
 
 def _licence_notice(best: Tried, found: Search) -> list[r.Notice]:
-    """What a model's licence asks for, where it is not a permissive one, and a compared model that is free of it."""
+    """What a model's licence asks for, where it is not a permissive one, and a model that is free of it, a compared one first."""
     entry = best.entry
     if entry.license_class == "permissive":
         return []
-    free = next((tried.entry.name for tried in found.tried if tried.entry.license_class == "permissive" and tried.fits), None)
-    instead = f" {free}, among the compared, is under a permissive licence." if free else ""
+    compared = (tried.entry for tried in found.tried if tried.fits)
+    known = (other for other in catalogue.models().values() if set(other.tasks) & set(entry.tasks))
+    free = next((other for other in (*compared, *known) if other.license_class == "permissive"), None)
+    instead = f" {free.name} serves the same task under {free.license}." if free else ""
+    sold = best.assessment.design.facts.get("license.commercial")
+    if entry.license_class in NOT_FOR_PRODUCTS and sold is not None and sold.value is True:
+        terms = "does not allow commercial use" if entry.license_class == "noncommercial" else "does not clearly allow commercial use"
+    else:
+        terms = "read it before use"
     return [
-        r.Notice(
-            kind="licence",
-            text=f"The weights of {entry.name} are under {entry.license} ({entry.license_class}): read it before use.{instead}",
-        )
+        r.Notice(kind="licence", text=f"The weights of {entry.name} are under {entry.license} ({entry.license_class}): {terms}.{instead}")
     ]
 
 

@@ -11,6 +11,7 @@ from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.vocabulary import Assume
 from advisor.intake.catalogue import Catalogue
 from advisor.intake.counted import Counts, steps_in
+from advisor.intake.names import NameIndex
 from advisor.intake.notes import ROUNDING, Notes
 from advisor.intake.text import quoted
 from advisor.request import Request
@@ -35,6 +36,7 @@ CLOSED: dict[str, Value] = {
     "task.scratch": False,
     "setup.adaptation": "any",
     "setup.base_pretrained": False,
+    "task.objective": "any",
 }
 SEQUENCE_KINDS = frozenset({"text_generation", "instruction_tuning", "preference_tuning"})
 SERIES_KINDS = frozenset({"forecasting", "anomaly_detection"})
@@ -86,7 +88,7 @@ def _derive_base_model(request: Request, notes: Notes, catalogue: Catalogue) -> 
     said = request.existing_setup.base_model
     if said is not None and said.strip().lower() not in NOTHING:
         detail, index = quoted(BASE_MODEL, said), catalogue.model_names
-        ids = index.exact(said) or _with_size(said, catalogue)
+        ids = index.exact(said) or _with_size(said, catalogue) or _architecture(said, index, notes)
         if ids:
             notes.state("setup.base_model", ids[0], detail, BASE_MODEL)
         else:
@@ -99,6 +101,17 @@ def _derive_base_model(request: Request, notes: Notes, catalogue: Catalogue) -> 
         _note_unfit(notes, entry)
         notes.derive("setup.base_line", entry.line, f"the line of {entry.id}")
         notes.derive("setup.base_pretrained", entry.pretrained, f"whether weights are published for {entry.id}")
+
+
+def _architecture(said: str, index: NameIndex, notes: Notes) -> tuple[str, ...]:
+    """timm writes `architecture.weights`: a known architecture with weights that are not in the catalogue."""
+    name, _, weights = said.strip().partition(".")
+    ids = index.exact(name) if weights and name else ()
+    if ids:
+        notes.notice(
+            "read as", f"{quoted(BASE_MODEL, said)} is read as {ids[0]}: the same architecture; mind the licence of its own weights"
+        )
+    return ids[:1]
 
 
 def _note_unfit(notes: Notes, entry: ModelEntry) -> None:
@@ -148,6 +161,8 @@ def _derive_dataset(notes: Notes, datasets: list[DatasetEntry]) -> None:
 def _derive_samples(request: Request, notes: Notes, counts: Counts) -> None:
     """Samples from a size in hours, tokens, days or series; what that rests on is an assumption where it is a typical value."""
     detail, assumed, kind = quoted("data.size", request.data.size or ""), notes.words.assumed, notes.value("task.kind")
+    if kind == "series_classification" and counts.series and "data.samples" in counts.derived:
+        notes.facts.pop("data.samples", None)  # each series is a sample there, not each of its steps
     if "data.samples" in notes.facts:
         return
     frequency = notes.value("data.frequency")

@@ -45,6 +45,7 @@ CHALLENGES = (
     "challenge.domain_shift",
     "challenge.real_time",
     "challenge.long_tail",
+    "challenge.multi_label",
     "challenge.imbalance",
     "challenge.noisy_labels",
     "challenge.weak_labels",
@@ -62,7 +63,16 @@ ASKED = (
     "asked.sharding",
     "asked.custom_architecture",
 )
-TASK_FACTS = ("task.scratch", "setup.adaptation", "data.observation", "data.environments", *CHALLENGES, *ASKED)
+TASK_FACTS = (
+    "license.commercial",
+    "task.scratch",
+    "task.objective",
+    "setup.adaptation",
+    "data.observation",
+    "data.environments",
+    *CHALLENGES,
+    *ASKED,
+)
 
 
 def note_descriptions(request: Request, notes: Notes) -> None:
@@ -80,7 +90,7 @@ def note_descriptions(request: Request, notes: Notes) -> None:
     _note(notes, "data.distribution", data.distribution, ("data.balance", "data.noise"), numbers=("data.classes", "data.balance"))
     _note(notes, "data.labelAvailability", data.label_availability, ("data.labels", "data.noise"), numbers=())
     for index, challenge in enumerate(request.challenges or ()):
-        _note(notes, f"challenges[{index}]", challenge, (*CHALLENGES, *ASKED), numbers=())
+        _note(notes, f"challenges[{index}]", challenge, (*CHALLENGES, *ASKED, "license.commercial"), numbers=())
     for index, issue in enumerate(setup.training_issues or ()):
         _note(notes, f"existingSetup.trainingIssues[{index}]", issue, issues, numbers=())
     _note(notes, "existingSetup.framework", setup.framework, ("setup.framework",), numbers=(), whole=True)

@@ -31,7 +31,7 @@ NO_LIMIT = re.compile(
 _SPACES = "\u00a0\u202f\u2009\t\n\r"
 _ALIKE = str.maketrans("–—−‑’⩽⩾" + _SPACES + TAKEN, "----'≤≥" + " " * len(_SPACES) + "�")
 _TOKEN = re.compile(rf"[^\W_]+|[^\s{TAKEN}]")
-_NEGATIVE = re.compile(r"(?<![\w)])-\s?\.?\d")
+_NEGATIVE = re.compile(r"(?<![\w)\0])-\s?\.?\d")  # nor after a name that was taken out: WikiText-2
 
 
 class Text:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from advisor.catalogue.entries import ModelEntry
 from advisor.choices import Adaptation, Capacity
-from advisor.engine.facts import Facts
+from advisor.engine.facts import Facts, Origin
 from advisor.engine.rules import Forbidding, box_truth
 from advisor.planning.figures import BYTES_A_WEIGHT, MB
 from advisor.planning.plan import Brief, model_facts
 
 MOST_COMPARED = 3
 ONE_MILLION = 1e6
+NOT_FOR_PRODUCTS = ("noncommercial", "unclear")
 SMALLEST_FORMAT = "int8"  # the smallest export that serves every family; 4-bit formats serve large decoders only
 
 
@@ -67,12 +68,20 @@ def _objection(entry: ModelEntry, brief: Brief, forbids: Iterable[Forbidding], *
     assert isinstance(capacity, Capacity)
     if named:
         return None
+    if _is_sold(brief.facts) and entry.license_class in NOT_FOR_PRODUCTS:
+        return f"{entry.license} ({entry.license_class}) does not allow the commercial use that is stated"
     if entry.tier not in capacity.tiers:
         return f"the {entry.tier} tier is not considered here"
     most, has = capacity.max_parameters_millions, entry.parameters.value / ONE_MILLION
     if most is not None and has > most:
         return f"{has:,.0f} M parameters, and at most {most:,.0f} M suit this request"
     return _too_large(entry, brief.facts)
+
+
+def _is_sold(facts: Facts) -> bool:
+    """Whether the request itself states commercial use: where it only is assumed, a warning with the model has to do."""
+    fact = facts.get("license.commercial")
+    return fact is not None and fact.value is True and fact.origin is not Origin.ASSUMED
 
 
 def smallest_file_mb(entry: ModelEntry) -> float:

@@ -38,6 +38,7 @@ from advisor.errors import CheckError, did_you_mean
 from advisor.verify.build import transformers_config
 from advisor.verify.evidence import Job
 from advisor.verify.likelihood import student_t_nll
+from advisor.verify.plain_forecasters import QUANTILES
 
 Batch = dict[str, Tensor]
 
@@ -261,9 +262,17 @@ def _focal(predictions: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     return ((1 - torch.exp(-each)) ** 2 * each).mean()
 
 
+def _pairwise_cosine(vectors: Tensor, targets: Tensor, _: float) -> Tensor:
+    """Every pair of the batch towards a cosine of 1 within a class, 0 between two: sentence-transformers' CosineSimilarityLoss."""
+    similarities = F.cosine_similarity(vectors.unsqueeze(0), vectors.unsqueeze(1), dim=-1)
+    return F.mse_loss(similarities, (targets.unsqueeze(0) == targets.unsqueeze(1)).to(similarities.dtype))
+
+
 def _pinball(predictions: Tensor, targets: Tensor, quantile: float) -> Tensor:
-    miss = targets - predictions
-    return torch.maximum((quantile or 0.5) * miss, ((quantile or 0.5) - 1) * miss).mean()
+    """Of one quantile, or of all that a network gives for each value, in its last dimension."""
+    levels = torch.tensor(QUANTILES if predictions.ndim > targets.ndim else [quantile or 0.5], device=predictions.device)
+    miss = targets.unsqueeze(-1) - (predictions if predictions.ndim > targets.ndim else predictions.unsqueeze(-1))
+    return torch.maximum(levels * miss, (levels - 1) * miss).mean()
 
 
 _LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
@@ -271,6 +280,7 @@ _LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "weighted_cross_entropy": _cross_entropy,  # the batch is balanced, so that every weight would be one
     "binary_cross_entropy": _binary_cross_entropy,
     "focal": _focal,
+    "cosine_similarity": _pairwise_cosine,
     "mse": lambda predictions, targets, _: F.mse_loss(predictions, targets),
     "mae": lambda predictions, targets, _: F.l1_loss(predictions, targets),
     "huber": lambda predictions, targets, _: F.huber_loss(predictions, targets),

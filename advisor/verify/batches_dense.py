@@ -113,12 +113,15 @@ def _noisy(job: Job, batch: int, source: _Source) -> Batch:
     noise, clean = source.normal(batch, channels, edge, edge), source.normal(batch, channels, 1, 1)
     steps = source.integers(_STEPS // 2, _STEPS, batch)
     made = {"sample": 0.5 * clean + noise, "timestep": steps, "targets": noise}
+    if "joint_attention_dim" in config:  # SD3: its text encoders' tokens together, and their pooled vectors
+        made["encoder_hidden_states"] = source.normal(batch, sum(_TOKENS.values()), int(config["joint_attention_dim"]))
+        made["pooled_projections"] = source.normal(batch, int(config["pooled_projection_dim"]))
     if "cross_attention_dim" in config:
         made["encoder_hidden_states"] = source.normal(batch, _TOKENS["encoder"], int(config["cross_attention_dim"]))
     if "projection_class_embeddings_input_dim" in config:  # SDXL's pooled prompt and six sizes
         pooled = int(config["projection_class_embeddings_input_dim"]) - 6 * int(config["addition_time_embed_dim"])
         made |= {"text_embeds": source.normal(batch, pooled), "time_ids": source.normal(batch, 6)}
-    if job.build.factory == "DiTTransformer2DModel":
+    if job.build.factory in ("DiTTransformer2DModel", "SD3Transformer2DModel"):
         made["class_labels"] = source.integers(0, int(config["num_embeds_ada_norm"]), batch)
     return made
 

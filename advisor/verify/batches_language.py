@@ -31,6 +31,7 @@ from advisor.verify.evidence import Job
 _IGNORED = -100  # the label of tokens that count for nothing, in all of transformers
 _MARKS = 3  # ids kept for what carries the signal: start of the answer, its end, a pair that belongs together
 _BETA = 0.1  # how strongly the policy is held to the reference; arXiv:2305.18290, section 6
+_ODDS_WEIGHT = 0.1  # of ORPO's odds ratio beside the likelihood: arXiv:2403.07691, appendix
 _SCALE = 20.0  # of the cosine similarities: sentence-transformers' MultipleNegativesRankingLoss
 
 
@@ -110,8 +111,12 @@ def _log_probabilities(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def _preference(outputs: Any, batch: Batch, job: Job) -> Tensor:
-    """DPO: arXiv:2305.18290, equation 7."""
+    """DPO, arXiv:2305.18290, equation 7; or ORPO, arXiv:2403.07691, equations 6 and 7, which needs no reference."""
     policy, margins = outputs
+    if any(named.name == "orpo" for named in job.recipe.loss):
+        each = policy / (batch["labels"][..., 1:] != _IGNORED).sum(-1)  # log-probability of a token of the answer, on average
+        odds = each - torch.log1p(-each.exp())
+        return -each[:, 0].mean() - _ODDS_WEIGHT * F.logsigmoid(odds[:, 0] - odds[:, 1]).mean()
     return -F.logsigmoid(_BETA * (policy[:, 0] - policy[:, 1] - margins)).mean()
 
 

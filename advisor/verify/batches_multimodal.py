@@ -8,6 +8,7 @@ B is the batch size, S the recipe's image size, L its tokens. Images are about N
 | image_captioning          | BLIP, GIT    | the same, with labels = input_ids: the caption                                       |
 | visual_question_answering | BLIP         | the same, input_ids the question, labels [B, 8] the answer                           |
 | visual_question_answering | GIT          | the same, input_ids the question with its answer, labels -100 on the question         |
+| both of the last          | LLaVA kin    | the same; the image's tokens come before the text, and the decoder reads both         |
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from advisor.verify.batches import _FIRST_WORD, Batch, Exercise, _size, _Source, own_loss
 from advisor.verify.build import transformers_config
@@ -23,6 +25,7 @@ from advisor.verify.evidence import Job
 
 _IGNORED = -100  # the label of tokens that count for nothing, in all of transformers
 _ANSWER = 8  # tokens of an answer: most of VQA's have one to three words
+_CONVERSING = "AutoModelForImageTextToText"  # a decoder that reads the image as tokens among its own
 
 
 def _captioned_images(job: Job, batch: int, source: _Source) -> Batch:
@@ -38,7 +41,7 @@ def _labelled_images(job: Job, batch: int, source: _Source) -> Batch:
 
 def _asked_images(job: Job, batch: int, source: _Source) -> Batch:
     made = _captioned_images(job, batch, source)
-    if transformers_config(job).model_type == "git":
+    if transformers_config(job).model_type == "git" or job.build.factory == _CONVERSING:
         is_question = torch.arange(made["input_ids"].shape[1], device=source.device) < made["input_ids"].shape[1] - _ANSWER
         return {**made, "labels": torch.where(is_question, _IGNORED, made["input_ids"])}
     return {**made, "labels": _tokens(job, source, batch, _ANSWER)}
@@ -52,7 +55,24 @@ def _match(model: nn.Module, batch: Batch, job: Job) -> Any:
 
 
 def _write(model: nn.Module, batch: Batch, job: Job) -> Any:
-    return model(**batch)
+    return _converse(model, batch) if job.build.factory == _CONVERSING else model(**batch)
+
+
+def _converse(model: Any, batch: Batch) -> Any:
+    """The image's tokens put before the text's, as the class does it where placeholders stand, which needs their values."""
+    from transformers.modeling_outputs import CausalLMOutput
+
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+    seen = whole.model.get_image_features(pixel_values=batch["pixel_values"])
+    pooled = getattr(seen, "pooler_output", seen)
+    image = torch.stack(list(pooled)) if isinstance(pooled, list | tuple) else pooled
+    words = whole.get_input_embeddings()(batch["input_ids"])
+    both = torch.cat([image.view(len(words), -1, words.shape[-1]).to(words.dtype), words], dim=1)
+    everything = torch.ones(both.shape[:2], dtype=torch.long, device=both.device)
+    states = whole.model.language_model(inputs_embeds=both, attention_mask=everything, use_cache=False).last_hidden_state
+    logits = whole.lm_head(states[:, -words.shape[1] :])
+    loss = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), batch["labels"][:, 1:].flatten(), ignore_index=_IGNORED)
+    return CausalLMOutput(loss=loss, logits=logits)
 
 
 def _tokens(job: Job, source: _Source, *shape: int) -> Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from advisor.verify.plain_forecasters import PUBLISHED
 from advisor.verify.plain_series import CLASSIFIERS, DETECTORS, deepar_forecaster
 
 
@@ -138,6 +139,6 @@ def ds_cnn(*, outputs: int, channels: int = 64, layers: int = 4, dropout: float 
 
 FORECASTERS: dict[str, Callable[..., nn.Module]] = {
     f.__name__: f for f in (lstm_forecaster, gru_forecaster, tcn_forecaster, nlinear_forecaster, deepar_forecaster)
-}
+} | PUBLISHED
 SPOTTERS: dict[str, Callable[..., nn.Module]] = {ds_cnn.__name__: ds_cnn}
 FACTORIES: dict[str, Callable[..., nn.Module]] = {**FORECASTERS, **CLASSIFIERS, **DETECTORS, **SPOTTERS, mlp.__name__: mlp}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
@@ -160,8 +161,9 @@ def _cut_sample(job: Job, need: float) -> Cuts:
     sample = job.recipe.input
     if sample.kind in ("image", "video", "volume", "image_text") and sample.image_size:
         is_volume = sample.kind == "volume"
-        wanted = int(sample.image_size / need ** (1 / (3 if is_volume else 2))) // _IMAGE_GRID * _IMAGE_GRID
-        size = max(_smallest(job), wanted)
+        grid = _image_grid(job)
+        wanted = int(sample.image_size / need ** (1 / (3 if is_volume else 2))) // grid * grid
+        size = max(math.ceil(_smallest(job) / grid) * grid, wanted)
         if size < sample.image_size:
             smaller = _with_recipe(job, input=sample.model_copy(update={"image_size": size}))
             if _builds(smaller):
@@ -175,6 +177,12 @@ def _cut_sample(job: Job, need: float) -> Cuts:
         if length < sample.sequence_length:
             smaller = _with_recipe(job, input=sample.model_copy(update={"sequence_length": length}))
             yield "sample", f"sequences of {length} instead of {sample.sequence_length} tokens", smaller
+
+
+def _image_grid(job: Job) -> int:
+    """What an image's edge has to be a multiple of; where patches are merged two by two, twice their edge."""
+    patch = job.build.config.get("vision_config", {}).get("patch_size") if job.recipe.input.kind == "image_text" else None
+    return 2 * (patch[0] if isinstance(patch, list) else patch) if patch else _IMAGE_GRID
 
 
 def _smallest(job: Job) -> int:

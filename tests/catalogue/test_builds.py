@@ -41,12 +41,15 @@ def _input(entry: ModelEntry) -> dict[str, object]:
     if entry.tasks[0] in DENSE:
         counted_here = entry.build.library == "segmentation_models_pytorch"
         return {"kind": "image", "image_size": entry.image_size, "outputs": 1 if counted_here else None}
+    if entry.build.factory == "AutoModelForImageTextToText":
+        return {"kind": "image_text", "image_size": entry.image_size, "channels": 3, "sequence_length": 128}
     if entry.tasks[0].startswith("tabular"):
         return TABLE | {"outputs": 10 if entry.build.library == "tabular" else 1}
     return {"kind": "text", "sequence_length": 128, "outputs": 2}
 
 
-def build(model: str) -> nn.Module:
+def job_of(model: str) -> Job:
+    """The static check of a catalogue's model, at the sample for which its figures are published."""
     entry = models()[model]
     recipe = {
         "model": {"id": model, "library": entry.build.library, "architecture_family": entry.family, "pretrained": entry.pretrained,
@@ -54,8 +57,11 @@ def build(model: str) -> nn.Module:
         "input": _input(entry), "loss": [{"name": "cross_entropy"}], "metric": "accuracy", "split": "random",
         "optimizer": {"name": "adamw"}, "batch": {"per_device": 1, "effective": 1}, "precision": "fp32",
     }  # fmt: skip
-    job = Job(check="static", task=entry.tasks[0], build=entry.build, recipe=Recipe.model_validate(recipe), target=Target(kind="cpu"))
-    return build_model(job, "meta")
+    return Job(check="static", task=entry.tasks[0], build=entry.build, recipe=Recipe.model_validate(recipe), target=Target(kind="cpu"))
+
+
+def build(model: str) -> nn.Module:
+    return build_model(job_of(model), "meta")
 
 
 def _each_model() -> list[object]:

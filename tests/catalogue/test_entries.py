@@ -13,7 +13,9 @@ from advisor.intake.names import NameIndex
 
 CLASS_OF_LICENSE = {
     "apache-2.0": "permissive", "mit": "permissive", "bsd-3-clause": "permissive", "cc-by-4.0": "permissive",
-    "llama2": "restricted", "llama3.1": "restricted", "llama3.2": "restricted", "gemma": "restricted",
+    "llama2": "restricted", "llama3.1": "restricted", "llama3.2": "restricted", "llama3.3": "restricted", "gemma": "restricted",
+    "dinov3-license": "restricted", "fastvit-license": "restricted", "mobileone-license": "restricted", "cc-by-sa-3.0": "copyleft",
+    "stabilityai-ai-community": "restricted",
     "qwen-research": "noncommercial", "cc-by-nc-4.0": "noncommercial", "nvidia-source-code-license": "noncommercial",
     "creativeml-openrail-m": "restricted", "openrail++": "restricted", "flux-1-dev-non-commercial-license": "noncommercial",
 }  # fmt: skip

@@ -1,0 +1,78 @@
+"""What is published for a family of models is what a request that names it gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import advisor
+
+IMAGENET, GPUS, LABELS = "1.28M images, 1000 classes", "8x A100 80GB", "fully-supervised"
+SCRATCH = ("classification", "CV", "image classification, trained from scratch")
+IMAGES = ("classification", "CV", "image classification")
+BOXES = ("detection", "CV", "object detection")
+TUNING = ("generation", "NLP")
+SERIES = ("sequence", "time series", "forecasting, trained from scratch")
+# type, domain, task, size, compute, base model; then optimizer, learning rate, batch, schedule: as published by the source that the
+# rule names
+PUBLISHED: list[tuple[str, str, str, str, str, str, str, float, int, str]] = [
+    (*SCRATCH, IMAGENET, GPUS, "swin_tiny_patch4_window7_224", "adamw", 1e-3, 1024, "cosine"),
+    (*SCRATCH, IMAGENET, GPUS, "efficientnet_b0", "rmsprop", 0.064, 1024, "step"),
+    (*SCRATCH, IMAGENET, GPUS, "mobilenet_v3_large", "rmsprop", 0.064, 1024, "step"),
+    (*SCRATCH, "50k images, 10 classes", "single-GPU", "resnet18", "sgd", 0.1, 128, "cosine"),
+    (*IMAGES, IMAGENET, GPUS, "convnext_base.fb_in22k", "adamw", 7e-5, 1024, "cosine"),
+    (*BOXES, "118k images, 80 classes", GPUS, "ssdlite320_mobilenet_v3_large", "sgd", 0.15, 192, "cosine"),
+    (*BOXES, "118k images, 80 classes", GPUS, "retinanet_resnet50_fpn", "sgd", 0.01, 16, "step"),
+    ("classification", "video", "action recognition", "240k videos", GPUS, "timesformer", "sgd", 0.005, 16, "step"),
+    ("classification", "NLP", "sentiment classification", "67k sentences", "1x V100", "roberta-base", "adamw", 2e-5, 32, "linear"),
+    (*TUNING, "instruction tuning, full fine-tuning", "52k instructions", GPUS, "llama-2-7b", "adamw", 2e-5, 128, "cosine"),
+    (*TUNING, "instruction tuning, QLoRA", "200k dialogues", "1x A100 80GB", "mistral-7b", "paged_adamw_8bit", 2e-4, 16, "cosine"),
+    (*TUNING, "preference alignment (ORPO), full fine-tuning", "61k preference pairs", GPUS, "mistral-7b", "adamw", 5e-6, 64, "cosine"),
+    ("generation", "multimodal", "visual instruction tuning", "665k images", GPUS, "llava-1.5-7b", "adamw", 2e-5, 128, "cosine"),
+    ("classification", "audio", "music genre classification", "1,000 clips", "1x T4", "distilhubert", "adamw", 5e-5, 8, "linear"),
+    (*SERIES, "17,420 hourly steps", "single-GPU", "DLinear", "adam", 5e-3, 32, "step"),
+    (*SERIES, "300 hourly series of 20,000 steps", "single-GPU", "TFT", "adam", 1e-3, 64, "constant"),
+    ("classification", "graph", "node classification", "169,343 nodes, 40 classes", "single-GPU", "GCN", "adam", 5e-3, 169343, "constant"),
+]  # fmt: skip
+
+
+def designed(type_: str, domain: str, task: str, size: str, compute: str, base: str | None = None, **labels: str) -> advisor.Report:
+    request: dict[str, Any] = {
+        "task": {"type": type_, "domain": domain, "specificTask": task},
+        "data": {"size": size, "labelAvailability": labels.get("labels", LABELS)},
+        "constraints": {"computeResources": compute},
+    }
+    if base:
+        request["existingSetup"] = {"baseModel": base}
+    report = advisor.design(request, verify="none")
+    assert report.status == "designed" and report.recipe, report.headline
+    return report
+
+
+@pytest.mark.parametrize("case", PUBLISHED, ids=lambda case: f"{case[5]}-{case[2][:24]}")
+def test_a_named_family_gets_the_recipe_published_for_it(case: tuple[Any, ...]) -> None:
+    *request, optimizer, rate, batch, schedule = case
+    recipe = designed(*request).recipe
+    assert recipe and recipe.schedule
+    assert (recipe.optimizer.name, recipe.batch.effective, recipe.schedule.name) == (optimizer, batch, schedule)
+    assert recipe.optimizer.learning_rate == pytest.approx(rate, rel=0.05)
+
+
+def test_several_labels_are_never_under_one_softmax() -> None:
+    report = designed("classification", "NLP", "toxic comments, multi-label", "160k comments, 6 classes", "single-GPU")
+    assert report.recipe and report.recipe.loss[0].name == "binary_cross_entropy"
+
+
+def test_few_texts_are_learnt_in_pairs_on_a_sentence_encoder() -> None:
+    report = designed("classification", "NLP", "few-shot text classification", "64 texts, 8 per class", "single-GPU", labels="few-shot")
+    recipe = report.recipe
+    assert recipe and recipe.loss[0].name == "cosine_similarity" and "sentence-transformers" in recipe.model.id and recipe.epochs == 1
+
+
+@pytest.mark.parametrize("task", ["human pose estimation", "monocular depth estimation", "text to speech", "image super resolution"])
+def test_a_task_without_checked_models_is_pointed_elsewhere(task: str) -> None:
+    domain = "audio" if "speech" in task else "CV"
+    request = {"task": {"type": "generation", "domain": domain, "specificTask": task}, "data": {"size": "10k samples"}}
+    report = advisor.design(request, verify="none")
+    assert report.status == "not_applicable" and report.baselines
