@@ -63,7 +63,7 @@ def _training(evidence: StaticEvidence, memory: Memory, before: Recipe, after: R
     paged = after.optimizer.name.startswith("paged")
     kept = weights + (0 if paged else states) + _units_at_hand(memory, before, after)
     in_passes = kept + moving + (gradients if after.batch.accumulation > 1 else 0)  # which live on from one pass to the next
-    least = int(OPTIMISM * max(in_passes, kept + gradients))
+    least = int(OPTIMISM * max(in_passes, kept + gradients)) + memory.categories.get("context", 0)
     return memory.model_copy(update={"total": least, "low": least, "high": least, "method": "closed forms"})
 
 

@@ -23,7 +23,7 @@ from advisor.planning.foreseeing import foresee
 from advisor.planning.plan import Brief, Design, plan
 from advisor.verify.evidence import Refusal, StaticEvidence
 
-MOST_VERIFIED = 8  # designs of one candidate that the search verifies; the steps of the path that it finds come on top
+MOST_VERIFIED = 12  # designs of one candidate that the search verifies; the steps of the path that it finds come on top
 MOST_STATES = 400
 UNBOUNDED: Cost = (math.inf, 0.0)
 
