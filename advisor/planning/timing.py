@@ -1,4 +1,4 @@
-"""Times from FLOPs and a device's figures: a roofline with the efficiency that real models reach, always as an interval."""
+"""Times from FLOPs and a device's figures alone, where a model's operators are not known: wide intervals, never bare points."""
 
 from __future__ import annotations
 
@@ -33,7 +33,17 @@ def _bands() -> dict[str, dict[str, Band]]:
     path = data_folder("catalogue") / "efficiency.yaml"
     with remembered("efficiency") as parse:
         data = parse(path.read_text(encoding="utf-8"), path.name).data
-    return {work: {key: Band(**entry[key]) for key in ("share", "overhead_ms") if key in entry} for work, entry in data.items()}
+    return {
+        work: {key: Band(**entry[key]) for key in ("share", "overhead_ms") if key in entry}
+        for work, entry in data.items()
+        if work != "roofline"
+    }
+
+
+def bandwidth_band() -> tuple[float, float, float]:
+    """Low, typical and high share of a data sheet's bandwidth that long reads and writes reach."""
+    band = _bands()["bandwidth"]["share"]
+    return band.low, band.typical, band.high
 
 
 def peak_flops(device: DeviceEntry, precision: Precision) -> float | None:

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from advisor import catalogue
 from advisor.errors import CheckError
 from advisor.estimating.answer import CachedContext, Estimate
+from advisor.estimating.pricing import COMPUTE, price_times
 from advisor.estimating.question import Question
 from advisor.recipe import Recipe
 from advisor.verify.build import apply_adaptation, build_model, set_training_mode
@@ -20,6 +22,7 @@ from advisor.verify.inference import cache_bytes, file_bytes, predict_inference_
 from advisor.verify.largest import largest_batch
 from advisor.verify.loop import checkpoint_activations
 from advisor.verify.memory import CONTEXT, USABLE_SHARE, price, trace_model
+from advisor.verify.operators import operators_at
 from advisor.verify.peak import live_peak
 from advisor.verify.selftest import failed_assumptions, predict_coarsely
 from advisor.verify.static import versions
@@ -37,7 +40,7 @@ _OWN_VALUES = (NotImplementedError, torch._subclasses.fake_tensor.DataDependentO
 
 
 def check_estimate(job: Job) -> Estimate:
-    """Answer the job's question but for times, which need no model. Raises CheckError with the nearest that makes sense."""
+    """Answer the job's question. Raises CheckError with the nearest that makes sense."""
     start = time.perf_counter()
     question = job.question
     assert question is not None
@@ -58,6 +61,7 @@ class _Answer:
 
     def of(self, model: nn.Module) -> Estimate:
         parameters, files = sum(parameter.numel() for parameter in model.parameters()), file_bytes(model)
+        works = operators_at(model, self.workload, COMPUTE.get(self.question.precision, self.question.precision))
         plain = model
         if self.job.recipe.lora is not None and not self.question.inference:
             plain, model = _build(self.job, self.subject, self.question)[0], apply_adaptation(model, self.job.recipe)
@@ -67,7 +71,7 @@ class _Answer:
         inference = self._inference(plain)
         tokens = self.job.recipe.input.sequence_length if self.job.recipe.input.kind == "text" else None
         needed = inference if self.question.inference else training
-        return Estimate(
+        answer = Estimate(
             model=self.subject.name,
             library=self.subject.library,
             task=self.job.task,
@@ -87,6 +91,9 @@ class _Answer:
             device_memory=self.room,
             warnings=self.warnings,
             versions=versions(self.job),
+        )
+        return (
+            answer if self.question.device is None else price_times(answer, works, self.question, catalogue.devices()[self.question.device])
         )
 
     def _training(self, model: nn.Module) -> tuple[Memory, int | None]:
