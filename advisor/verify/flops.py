@@ -16,6 +16,7 @@ from advisor.verify.batches import Batch, forward, make_batch
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Job
 from advisor.verify.shapes import MetaOperators
+from advisor.verify.unpriced import unpriced_name
 from advisor.verify.workload import Workload
 
 MOST_PARAMETERS = 200_000_000
@@ -23,12 +24,6 @@ MOST_MULTIPLY_ADDS = 20_000_000_000
 """What the cross-check takes on: beyond it a run on real CPU tensors takes longer than a report may."""
 
 _OPERATIONS_PER_MULTIPLY_ADD = 2
-# heavy operators that FlopCounterMode (torch 2.15) has no formula for; those of other namespaces are named as a matter of course
-_UNCOUNTED = frozenset(
-    """_grouped_mm _scaled_grouped_mm _native_multi_head_attention _transformer_encoder_layer_fwd _fft_r2c _fft_c2c _fft_c2r
-    _cdist_forward grid_sampler_2d grid_sampler_3d _thnn_fused_lstm_cell _thnn_fused_gru_cell mkldnn_rnn_layer _cudnn_rnn
-    _trilinear _sparse_mm""".split()  # noqa: SIM905
-)
 FVCORE_PRODUCTS = ("conv", "linear", "addmm", "matmul", "bmm", "mm", "einsum", "baddbmm")
 _FVCORE_BLIND_SPOTS = ("lstm", "gru", "rnn_tanh", "rnn_relu", "scaled_dot_product_attention", "_convolution_mode")
 
@@ -77,9 +72,7 @@ class _HeavyOperators(TorchDispatchMode):
         self.uncounted: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        namespace, _, name = func._overloadpacket._qualified_op_name.partition("::")
-        if name in _UNCOUNTED or namespace not in ("aten", "prim", "prims", "profiler"):
-            self.uncounted.add(f"{namespace}.{name}")
+        self.uncounted |= unpriced_name(func)
         return func(*args, **(kwargs or {}))
 
 
