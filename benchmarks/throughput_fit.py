@@ -27,9 +27,10 @@ from advisor.planning.roofline import MICROSECOND, PRODUCTS, SHARPNESS, TRAINING
 from advisor.verify.work import KINDS
 
 PARTS = 3
-FOLDS = 5
+FOLDS = 3
 TRUST = 0.15  # weight of a coefficient's starting value, in logarithms, against one model's error
 TIE = 0.3  # weight of the value that the settings of a kind of device share
+TOLERANCE = 1e-3  # of the sum of squares, where a fit ends
 FIRST_SHARE = 3  # of the coefficients' order, in `_pack`: depth, width and call come before
 LOW, MIDDLE, HIGH = 0.03, 0.5, 0.97  # of the error on families not fitted to, each family weighing the same
 _PRODUCT_OF_KIND = np.array([PRODUCTS.index(kind) if kind in PRODUCTS else -1 for kind in KINDS])
@@ -154,7 +155,7 @@ def _fit_together(members: list[Laid]) -> dict[str, dict[str, Any]]:
         own = [np.where((place == number)[:, None], slope, 0) for number in range(len(settings))]
         return np.concatenate([np.concatenate([slope, *own], axis=1), pulls])
 
-    found = least_squares(residuals, start, slopes, loss="soft_l1", f_scale=0.2, max_nfev=40).x
+    found = least_squares(residuals, start, slopes, loss="soft_l1", f_scale=0.2, max_nfev=40, ftol=TOLERANCE).x
     return {how: _unpack(found[:size] + own) for how, own in zip(settings, found[size:].reshape(-1, size), strict=True)}
 
 
