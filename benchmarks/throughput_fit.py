@@ -30,6 +30,9 @@ PARTS = 3
 FOLDS = 3
 TRUST = 0.15  # weight of a coefficient's starting value, in logarithms, against one model's error
 TIE = 0.3  # weight of the value that the settings of a kind of device share
+LEAST_SPREAD = 0.21
+"""Standard deviation of the logarithm of the share of a data sheet's matrix peak that six accelerators sustain (0.869, 0.836, 0.811,
+0.803, 0.604, 0.514): stas00/ml-engineering compute/accelerator/README.md @b9e29720. Two or three GPUs that agree prove no less."""
 TOLERANCE = 1e-3  # of the sum of squares, where a fit ends
 FIRST_SHARE = 3  # of the coefficients' order, in `_pack`: depth, width and call come before
 LOW, MIDDLE, HIGH = 0.03, 0.5, 0.97  # of the error on families not fitted to, each family weighing the same
@@ -108,14 +111,14 @@ def log_error(one: Laid, by_setting: dict[str, dict[str, Any]]) -> float:
 
 
 def spread_of_devices(laid: list[Laid]) -> float:
-    """Root mean square of GPUs' median errors, in logarithms, each by a fit to the others: 0 where there is but one."""
+    """Root mean square of GPUs' median errors, in logarithms, each by a fit to the others; `LEAST_SPREAD` where they are few and alike."""
     gpus = [one for one in laid if one.setting.startswith("gpu_") and one.setting != TRAINING_SETTING]
     medians = []
     for device in sorted({one.device for one in gpus}):
         others = fit_plain([one for one in gpus if one.device != device])
         errors = [log_error(one, others) for one in gpus if one.device == device and one.setting in others]
         medians += [float(np.median(errors))] if errors else []
-    return float(np.sqrt(np.mean(np.square(medians)))) if medians else 0.0
+    return max(LEAST_SPREAD, float(np.sqrt(np.mean(np.square(medians)))) if medians else 0.0)
 
 
 def _fold(one: Laid) -> int:

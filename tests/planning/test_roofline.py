@@ -55,4 +55,4 @@ def test_a_device_that_was_not_fitted_to_has_a_wider_interval_and_an_unlike_one_
         low, typical, high = interval(1.0, {"low": 0.8, "typical": 1.0, "high": 1.25}, device_spread(catalogue.devices()[name]))
         assert low < typical == 1 < high
         widths.append(high / low)
-    assert 1.5 < widths[0] < widths[1] < 3 < widths[2]
+    assert 1.5 < widths[0] < widths[1] < 2.5 < widths[2]
