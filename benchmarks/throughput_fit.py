@@ -94,7 +94,11 @@ def fit(laid: list[Laid]) -> dict[str, dict[str, Any]]:
         for one in laid:
             if _fold(one) == number and one.setting in inside:
                 errors[one.setting].append((one.family, math.exp(-log_error(one, inside))))
-    return {how: {**found, "spread": _spread(errors[how])} for how, found in fit_plain(laid).items()}
+    found = {how: {**coefficients, "spread": _spread(errors[how])} for how, coefficients in fit_plain(laid).items()}
+    if TRAINING_SETTING in found:  # measured on one card by one version: no surer than the forward passes that were measured on several
+        widest = [coefficients["spread"] for how, coefficients in found.items() if how.startswith("gpu_")]
+        found[TRAINING_SETTING]["spread"] |= {"low": min(s["low"] for s in widest), "high": max(s["high"] for s in widest)}
+    return found
 
 
 def fit_plain(laid: list[Laid]) -> dict[str, dict[str, Any]]:
