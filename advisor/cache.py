@@ -23,9 +23,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from advisor import __version__
-from advisor.verify.evidence import Job, SmokeEvidence, StaticEvidence
+from advisor.verify.evidence import DeployEvidence, Job, SmokeEvidence, StaticEvidence
 
-Evidence = StaticEvidence | SmokeEvidence
+Evidence = StaticEvidence | SmokeEvidence | DeployEvidence
+_KINDS: dict[str, type[Evidence]] = {"static": StaticEvidence, "smoke": SmokeEvidence, "deploy": DeployEvidence}
 
 FOLDER_VARIABLE = "ADVISOR_CACHE_DIR"
 LIMIT_BYTES = 256 * 10**6  # some 60,000 checks, at one file block each
@@ -37,7 +38,7 @@ FRESH_S = 3600.0  # a file used within the hour is not marked as used again, and
 # Whatever may count, build or train in a check. A package that is not installed is part of the key as well.
 _PACKAGES = (
     "torch", "torchvision", "timm", "transformers", "peft", "tabicl", "fvcore", "numpy", "diffusers", "segmentation-models-pytorch",
-    "dynamic-network-architectures", "torchaudio", "bitsandbytes",
+    "dynamic-network-architectures", "torchaudio", "bitsandbytes", "onnx", "onnxscript", "onnxruntime", "torch-pruning",
 )  # fmt: skip
 _CODE = ("verify/*.py", "estimating/*.py", "recipe.py", "wire.py")
 
@@ -66,7 +67,7 @@ class EvidenceCache:
             checksum, _, body = path.read_bytes().partition(b"\n")
             if checksum != _checksum(body):
                 raise ValueError("the file is not what was written")
-            evidence = (StaticEvidence if job.check == "static" else SmokeEvidence).model_validate_json(body)
+            evidence = _KINDS.get(job.check, SmokeEvidence).model_validate_json(body)
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
@@ -115,7 +116,12 @@ class EvidenceCache:
         return sum(self._remove(path) for _, _, path in list(self._files()))
 
     def _path(self, job: Job, threads: int) -> Path:
-        found = {"job": job.model_dump(mode="json"), "code": _code_hash(), "versions": _versions(), "machine": _machine(job.check, threads)}
+        found = {
+            "job": job.model_dump(mode="json", exclude={"time_limit_s"} if job.check == "static" else None),
+            "code": _code_hash(),
+            "versions": _versions(),
+            "machine": _machine(job.check, threads),
+        }
         name = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
         return self.folder / name[:2] / name[2:]
 
@@ -181,5 +187,5 @@ def _machine(check: str, threads: int) -> dict[str, object]:
     found = detect()
     return {
         "cpu": found.cpu, "cpus": found.cpus, "memory": round(found.memory_gib), "threads": threads, "driver": found.driver,
-        "gpus": [asdict(gpu) | {"free_gib": None, "used_by": None} for gpu in found.gpus],
+        "gpus": [asdict(gpu) | {"free_gib": None, "used_by": None, "busy_percent": None} for gpu in found.gpus],
     }  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from advisor.recipe import AdaptationMethod, LoraSettings, Precision, ScheduleName
 
@@ -193,8 +193,15 @@ class Export(Choice):
     caching: str | None = None
 
 
+class Conversion(Choice):
+    """How a runtime that exports may name takes the model: `name` as in `Export.formats`, `command` as it is typed."""
+
+    name: str
+    command: str
+
+
 class Distributed(Choice):
-    name: Literal["none", "ddp", "fsdp", "zero1", "zero2", "zero3"]
+    name: Literal["none", "ddp", "fsdp", "fsdp_offload", "zero1", "zero2", "zero3"]
     text: str
     configuration: str
 
@@ -215,6 +222,98 @@ class NoticeChoice(Choice):
     @property
     def key(self) -> None:
         return None
+
+
+SearchName = Literal[
+    "learning_rate", "weight_decay", "warmup_fraction", "epochs", "layer_decay", "lora_dropout", "label_smoothing", "dropout",
+    "attention_dropout", "ffn_dropout", "drop_path", "drop_edge", "mixup", "randaugment", "dpo_beta",
+]  # fmt: skip
+
+
+class Tuned(Choice):
+    """A number of the recipe that is worth searching: the range as factors of the recipe's own value, as such, or as values."""
+
+    name: SearchName
+    times: tuple[Positive, Positive] | None = None
+    between: tuple[Number, Number] | None = None
+    among: list[Number] | None = None
+    log: StrictBool = False
+    whole: StrictBool = False  # integers only
+
+    @model_validator(mode="after")
+    def _is_one_range(self) -> Tuned:
+        given = [each for each in (self.times, self.between, self.among) if each is not None]
+        if len(given) != 1 or (self.among is None and not given[0][0] < given[0][1]):
+            raise ValueError("give one of times, between and among; a range rises from its first number to its second")
+        return self
+
+
+class Search(Choice):
+    """How to search, as Optuna takes it: `name` is the sampler. A trial is `share` of the run long, pruned from `first_look` of it."""
+
+    name: Literal["tpe", "qmc", "random", "grid", "gp"]
+    pruner: Literal["none", "median", "hyperband"]
+    trials: StrictInt = Field(gt=1)
+    share: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    first_look: Fraction = 0.2
+    text: str
+
+
+class Practice(Choice):
+    """What belongs around this training run: one topic, said for this kind of data."""
+
+    name: Literal[
+        "experiment_tracking", "cross_validation", "error_analysis", "self_supervised_pretraining", "active_learning", "ensembling",
+        "few_shot", "domain_shift", "real_time", "long_tail", "imbalance", "noisy_labels", "weak_labels", "continual_learning", "privacy",
+        "interpretability", "fairness", "monitoring", "cloud", "multi_node",
+        "reproduction",
+    ]  # fmt: skip
+    text: str
+
+
+class Feedback(Choice):
+    """A way back in the workflow: seen `seen` in step `step`, do `then`, starting again at step `back_to`."""
+
+    name: str
+    step: Annotated[StrictInt, Field(ge=1, le=7)]
+    back_to: Annotated[StrictInt, Field(ge=1, le=7)]
+    seen: str
+    then: str
+
+
+Limit = Literal["training_memory", "inference_memory", "host_memory", "model_size", "latency", "training_time", "budget", "cost"]
+
+
+class Scaling(BaseModel):
+    """A number made smaller: times `by`, rounded to a multiple, and not below `least`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Annotated[Number, Field(gt=0, lt=1)]
+    multiple_of: StrictInt = Field(1, gt=0)
+    least: StrictInt = Field(1, gt=0)
+
+
+class Repair(Choice):
+    """An edit that may bring a design within a limit: what it sets in which slot, what it helps, and what it costs.
+
+    `quality` is the loss to expect in points (hundredths) of the metric, `time` the factor on the time to train. With `slot`
+    left out the edit is another candidate. An edit costs something, or a search for the cheapest would not end.
+    """
+
+    name: str
+    helps: list[Limit]
+    quality: Annotated[Number, Field(ge=0)] = 0.0
+    time: Positive = 1.0
+    slot: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+    scale: dict[str, Scaling] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _costs_something(self) -> Repair:
+        if self.quality == 0 and self.time < 1:
+            raise ValueError("an edit that loses no quality and saves time is no repair but the better design: leave `time` at 1 or more")
+        return self
 
 
 class Expectation(Choice):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from itertools import takewhile
 
+from advisor.choices import Feedback
 from advisor.engine.facts import Facts
 from advisor.planning.designing import Depth, Tried
 from advisor.planning.sizing import value
-from advisor.report import Check, WorkflowStep
-from advisor.verify.evidence import Refusal, SmokeEvidence
+from advisor.projection import fill
+from advisor.report import Check, FeedbackLoop, Notice, WorkflowStep
+from advisor.verify.evidence import DeployEvidence, Refusal, SmokeEvidence, StaticEvidence
 from advisor.wire import Basis, Quantity
 
 GIB = 2**30
@@ -38,7 +40,10 @@ def smoke_checks(smoke: SmokeEvidence | Refusal | None, depth: Depth) -> list[Ch
         losses=list(takewhile(math.isfinite, smoke.losses)) or None,
     )
     checks = [summary]
-    checks += [Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device) for check in smoke.checks]
+    checks += [
+        Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device, figures=check.figures)
+        for check in smoke.checks
+    ]
     if smoke.latency_unmeasured:
         checks.append(Check(name="smoke.latency", status="skipped", detail=smoke.latency_unmeasured, device=smoke.device))
     return checks
@@ -49,16 +54,29 @@ def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
     if not isinstance(smoke, SmokeEvidence):
         return {}
     label = f"measured on {smoke.device}" + (", reduced copy" if smoke.reduced else "")
-    figures = {f"here: {name}": quantity for name, quantity in smoke.latency_ms.items()}
-    if smoke.step_seconds is not None:
-        figures["here: step_time"] = Quantity(
-            value=smoke.step_seconds, unit="s", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
-        )
+    figures = {f"here: {name}": quantity for name, quantity in smoke.inference.items()}
+    if smoke.step_time is not None:
+        figures["here: step_time"] = smoke.step_time
+        figures["here: training_rate"] = _rate(smoke.samples, smoke.step_time)
     if smoke.peak_bytes is not None:
         figures["here: peak_memory"] = Quantity(
             value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
         )
     return figures
+
+
+def verification_notices(best: Tried) -> list[Notice]:
+    """What about the checks themselves the reader must know: predictions that missed, and a sandbox that was not closed."""
+    missed = [
+        Notice(kind="prediction", text=f"The prediction of {check.name.partition('.')[2].replace('_', ' ')} missed: {check.detail}.")
+        for check in best.predictions
+        if check.status == "failed"
+    ]
+    evidence = (best.assessment.evidence, best.smoke)
+    if all(one.is_network_isolated for one in evidence if isinstance(one, StaticEvidence | SmokeEvidence)):
+        return missed
+    open_network = "network not isolated: this system lets no process leave the network, so that checks ran with access to it"
+    return [*missed, Notice(kind="sandbox", text=open_network)]
 
 
 def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
@@ -67,6 +85,9 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
     ran = isinstance(best.smoke, SmokeEvidence)
     failed_here = len(best.assessment.failed)
     compressed = made.recipe.compression.quantization != "none"
+    tried = [one.name for one in best.deploy.variants if one.status == "made"] if isinstance(best.deploy, DeployEvidence) else []
+    deployed: list[str] = [made.recipe.compression.quantization if compressed else "the limits are met without compression"]
+    deployed += [f"made and compared here: {', '.join(tried)}"] if tried else []
     steps = [
         ("Task requirement analysis", "done", f"{value(facts, 'task.kind')}, {len(facts)} facts known"),
         (
@@ -83,8 +104,8 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
         ("Problem diagnosis and tuning", "pending", "guidance for the issues likely with this design is in debuggingGuidance"),
         (
             "Compression and deployment",
-            "partly" if compressed else "not needed",
-            made.recipe.compression.quantization if compressed else "the limits are met without compression",
+            "partly" if compressed or tried else "not needed",
+            "; ".join(deployed),
         ),
         (
             "Performance validation and documentation",
@@ -92,6 +113,26 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
             f"{len(best.assessment.checks)} checks made, {failed_here} failed; the model card is written; accuracy needs your test set",
         ),
     ]
+    loops = [(decided.rule_id, decided.choice) for decided in made.outcomes["feedback"].decided]
     return [
-        WorkflowStep(step=number, name=name, status=status, evidence=evidence) for number, (name, status, evidence) in enumerate(steps, 1)
+        WorkflowStep(
+            step=number,
+            name=name,
+            status=status,
+            evidence=evidence,
+            feedback=[
+                FeedbackLoop(seen=fill(loop.seen, made.facts), then=fill(loop.then, made.facts), back_to=loop.back_to, rule_id=rule_id)
+                for rule_id, loop in loops
+                if isinstance(loop, Feedback) and loop.step == number
+            ],
+        )
+        for number, (name, status, evidence) in enumerate(steps, 1)
     ]
+
+
+def _rate(samples: int, step: Quantity) -> Quantity:
+    """Samples a second of steps over so many samples."""
+    low, high = step.high or step.value, step.low or step.value
+    return Quantity(
+        value=samples / step.value, low=samples / low, high=samples / high, unit="samples/s", basis=step.basis, source=step.source
+    )

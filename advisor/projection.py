@@ -42,6 +42,11 @@ T = TypeVar("T", bound=c.Choice)
 
 def fill(text: str, facts: Facts) -> str:
     """`{data.classes}` replaced by the fact's value; an unknown one by words that say so."""
+    if "{" not in text:
+        return text
+
+    if "{" not in text:
+        return text
 
     def known(match: re.Match[str]) -> str:
         fact = facts.get(match[1])
@@ -202,6 +207,29 @@ def engineering_practice(design: Design) -> r.EngineeringPractice:
     )
 
 
+def practices(outcomes: Outcomes, facts: Facts) -> list[r.Practice]:
+    """What belongs around the training run, each with its rule and sources."""
+    return [
+        r.Practice(
+            topic=decided.choice.name.replace("_", " "),
+            text=fill(decided.choice.text, facts),
+            rule_id=decided.rule_id,
+            sources=list(decided.rule.sources) if decided.rule else [],
+        )
+        for decided in outcomes["practice"].decided
+        if isinstance(decided.choice, c.Practice)
+    ]
+
+
+def departures(outcomes: Outcomes, facts: Facts) -> list[r.Departure]:
+    """What common advice says otherwise, and why this design does not follow it."""
+    return [
+        r.Departure(text=fill(decided.choice.text, facts), why=fill(rule.why, facts), rule_id=rule.id, sources=list(rule.sources))
+        for decided in outcomes["departure"].decided
+        if isinstance(decided.choice, c.Text) and (rule := decided.rule) is not None
+    ]
+
+
 def _standing(design: Design) -> str:
     """What the expected accuracy rests on."""
     rule = design.outcomes["expectation"].decided[0].rule
@@ -235,15 +263,16 @@ def span(figure: Quantity | None, of: str) -> str:
 # --- justification ---------------------------------------------------------------------------------------------------
 
 
-def decisions(outcomes: Outcomes, facts: Facts) -> list[r.Decision]:
-    """Every decided value with the rule that decided it, the facts that matched, the sources, and what it overrode."""
-    known = {fact.fact: fact for fact in matched(facts, facts)}
+def decisions(outcomes: Outcomes, facts: Facts, told: Iterable[r.MatchedFact]) -> list[r.Decision]:
+    """Every decided value with the rule that decided it, the facts that matched (of those told), the sources, and what it overrode."""
+    known = {fact.fact: fact for fact in told}
     return [_decision(decided, facts, known) for outcome in outcomes.values() for decided in outcome.decided]
 
 
 def _decision(decided: Decided, facts: Facts, known: Mapping[str, r.MatchedFact]) -> r.Decision:
     rule, slot = decided.rule, decided.slot
-    value = _filled(decided.plain_choice, facts)
+    plain = decided.plain_choice
+    value = _filled(plain, facts) if rule is None or rule.has_placeholders else dict(plain)
     if rule is None:
         title, why = ("An edit", decided.reason) if decided.reason else ("The slot's default", "No rule asks for anything else.")
         return r.Decision(slot=slot.name, value=value, rule_id=decided.rule_id, title=title, why=why, confidence="high", path=slot.path)
@@ -254,7 +283,7 @@ def _decision(decided: Decided, facts: Facts, known: Mapping[str, r.MatchedFact]
         title=fill(rule.title, facts),
         why=fill(rule.why, facts),
         confidence=rule.confidence,
-        facts=[known[name] for name in sorted(rule.facts) if name in known],
+        facts=[known[name] for name in rule.facts_in_order if name in known],
         sources=list(rule.sources),
         overrode=[other.id for other in decided.overrode],
         path=slot.path,
@@ -264,7 +293,7 @@ def _decision(decided: Decided, facts: Facts, known: Mapping[str, r.MatchedFact]
 def _filled(data: Any, facts: Facts) -> Any:
     """A choice with the placeholders in its texts filled."""
     if isinstance(data, str):
-        return fill(data, facts) if "{" in data else data
+        return fill(data, facts)
     if isinstance(data, dict):
         return {name: _filled(part, facts) for name, part in data.items()}
     return [_filled(part, facts) for part in data] if isinstance(data, list) else data

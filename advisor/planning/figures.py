@@ -5,9 +5,18 @@ from __future__ import annotations
 import math
 
 from advisor.catalogue.entries import DeviceEntry
+from advisor.planning.communication import communication_share, estimate_exchange, with_communication
 from advisor.planning.plan import Design
 from advisor.planning.sizing import number, value
-from advisor.planning.timing import BACKWARD_TO_FORWARD, MILLISECONDS, SECONDS_AN_HOUR, estimate_latency, estimate_training_hours
+from advisor.planning.timing import (
+    BACKWARD_TO_FORWARD,
+    MILLISECONDS,
+    SECONDS_AN_HOUR,
+    Served,
+    estimate_latency,
+    estimate_training_hours,
+    training_passes,
+)
 from advisor.verify.evidence import Memory, StaticEvidence
 from advisor.verify.formulas import STATE_BYTES
 from advisor.wire import Basis, Quantity
@@ -24,6 +33,8 @@ FORMAT_OF = {
     "int4-weight-only": "int4",
     "nf4": "int4",
 }
+SERVED_IN: dict[str, Served] = {"bf16": "bf16", "fp16": "fp16", "int8-dynamic": "int8", "int8-static": "int8"}
+"""What the exported model computes in; weights alone in 8 or 4 bits are unpacked to the precision of training."""
 BYTES_A_WEIGHT = {"fp32": 4.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5}
 # Training passes a sample, in units of one text's forward and backward: an embedder reads a pair; a policy reads both answers, and its
 # reference reads them once more without a backward pass (a third of the cost: arXiv:2001.08361, section 2.1).
@@ -39,7 +50,9 @@ def design_figures(design: Design, evidence: StaticEvidence | None, device: Devi
     size = _file_bytes(design, evidence, parameters)
     figures["file_size"] = Quantity(value=size / MB, unit="MB", basis=Basis.COMPUTED if evidence else Basis.ESTIMATED)
     flops = figures["flops"].value if "flops" in figures else None
-    figures.update(_times(design, evidence, flops, size, device))
+    if flops is not None and device is not None:
+        trained = evidence.trainable_parameters if evidence else int(parameters) if design.recipe.lora is None else 0
+        figures.update(_times(design, evidence, flops, size, device, (int(parameters), trained)))
     for score in entry.scores[:2]:
         name = f"{score.benchmark} {score.metric}"
         figures[name] = Quantity(value=score.value, unit=score.metric, basis=Basis.PUBLISHED, source=score.source)
@@ -63,7 +76,9 @@ def _published(design: Design) -> dict[str, Quantity]:
     parameters = Quantity(value=entry.parameters.value, unit="parameters", basis=Basis.PUBLISHED, source=entry.parameters.source)
     if entry.gmacs is None:
         return {"parameters": parameters}
-    flops = Quantity(value=2e9 * entry.gmacs.value, unit="FLOPs", basis=Basis.PUBLISHED, source=entry.gmacs.source)
+    size = design.recipe.input.image_size
+    scale = (size / entry.image_size) ** 2 if size and entry.image_size else 1.0  # published for the size that the weights were trained at
+    flops = Quantity(value=2e9 * entry.gmacs.value * scale, unit="FLOPs", basis=Basis.PUBLISHED, source=entry.gmacs.source)
     return {"parameters": parameters, "flops": flops}
 
 
@@ -82,66 +97,68 @@ def _file_bytes(design: Design, evidence: StaticEvidence | None, parameters: flo
 
 
 def _times(
-    design: Design, evidence: StaticEvidence | None, flops: float | None, size: float, device: DeviceEntry | None
+    design: Design, evidence: StaticEvidence | None, flops: float, size: float, device: DeviceEntry, counts: tuple[int, int]
 ) -> dict[str, Quantity]:
-    if flops is None or device is None:
-        return {}
-    times = {"latency": _latency(design, evidence, flops, size, device)}
-    samples = _samples(design)
-    if design.recipe.optimizer.name != "none" and samples and math.isfinite(samples):
-        times["training_time"] = _training_time(design, evidence, flops, samples, device)
+    recipe, task = design.recipe, str(value(design.facts, "task.kind"))
+    times: dict[str, Quantity | None] = {"latency": _latency(design, evidence, flops, size, device)}
+    samples = training_samples(design) * TEXTS_A_SAMPLE.get(task, 1.0)
+    if recipe.optimizer.name != "none" and samples and math.isfinite(samples):
+        hours = times["training_time"] = _training_hours(design, evidence, flops, samples, device)
+        if hours is not None:
+            step = _training_hours(design, evidence, flops, recipe.batch.effective, device)
+            exchange = estimate_exchange(recipe, *counts, device, int(number(design.facts, "compute.nodes", 1)))
+            if exchange is not None and step is not None:
+                times["communication_share"] = communication_share(step, exchange)
+                hours = times["training_time"] = with_communication(hours, step, exchange)
+            times |= spending(design, hours, device)
     return {name: time for name, time in times.items() if time is not None}
 
 
 def _latency(design: Design, evidence: StaticEvidence | None, flops: float, size: float, device: DeviceEntry) -> Quantity | None:
     # A decoder answers token by token: one token costs the forward pass of one position, and reads every weight.
     recipe, decodes = design.recipe, str(value(design.facts, "task.kind")) in DECODERS
+    served = SERVED_IN.get(recipe.compression.quantization, recipe.precision)
     if evidence is not None and evidence.operators:
         from advisor.planning import operator_timing  # numpy: only where there is evidence
 
-        found = operator_timing.latency(evidence.operators, device, recipe.precision, decoded_bytes=size if decodes else None,
+        found = operator_timing.latency(evidence.operators, device, served, decoded_bytes=size if decodes else None,
                                         unpriced=bool(evidence.flops_uncounted))  # fmt: skip
         if found is not None:
             return found
-    return estimate_latency(flops / (recipe.input.sequence_length or 1) if decodes else flops, size, device, recipe.precision)
+    return estimate_latency(flops / (recipe.input.sequence_length or 1) if decodes else flops, size, device, served)
 
 
-def _samples(design: Design) -> float:
-    """Samples shown in all, in units of one forward and backward pass."""
+def _training_hours(design: Design, evidence: StaticEvidence | None, flops: float, samples: float, device: DeviceEntry) -> Quantity | None:
+    """Hours to show so many samples to the model, on devices that scale without loss."""
     recipe = design.recipe
-    shown = (
-        number(design.facts, "data.samples", math.nan) * (recipe.epochs or 0)
-        if recipe.steps is None
-        else recipe.steps * recipe.batch.effective
-    )
-    return shown * TEXTS_A_SAMPLE.get(str(value(design.facts, "task.kind")), 1.0)
-
-
-def _training_time(design: Design, evidence: StaticEvidence | None, flops: float, samples: float, device: DeviceEntry) -> Quantity | None:
-    """Hours on devices that scale without loss."""
-    recipe = design.recipe
-    batch = recipe.batch
+    batch, passes = recipe.batch, training_passes(recipe)
     if evidence is not None and evidence.operators:
         from advisor.planning import operator_timing
 
-        frozen = 1 - evidence.trainable_parameters / max(evidence.parameters, 1)
-        training = operator_timing.Training(
-            batch.per_device, _passes(design, frozen), evidence.trainable_parameters, STATE_BYTES.get(recipe.optimizer.name, 8.0),
-            batch.accumulation,
-        )  # fmt: skip
+        state = STATE_BYTES.get(recipe.optimizer.name, STATE_BYTES["adamw"])
+        training = operator_timing.Training(batch.per_device, passes, evidence.trainable_parameters, state, batch.accumulation)
         step = operator_timing.step_time(evidence.operators, training, device, recipe.precision, unpriced=bool(evidence.flops_uncounted))
         if step is not None:
-            hours = samples / batch.effective / MILLISECONDS / SECONDS_AN_HOUR
-            return step.model_copy(
-                update={"unit": "h", **{end: float(f"{getattr(step, end) * hours:.3g}") for end in ("value", "low", "high")}}
-            )
-    return estimate_training_hours(flops, samples, device, batch.devices, recipe.precision)
+            return _times_as_much(step, samples / batch.effective / MILLISECONDS / SECONDS_AN_HOUR, "h", step.source)
+    return estimate_training_hours(flops * passes / (1 + BACKWARD_TO_FORWARD), samples, device, batch.devices, recipe.precision)
 
 
-def _passes(design: Design, frozen: float) -> float:
-    """A step's arithmetic in forward passes: what is frozen needs no gradient of its own, and below a frozen backbone none at all."""
-    adaptation = design.recipe.model.adaptation
-    again = 1 if design.recipe.activation_checkpointing else 0
-    if adaptation in ("linear_probe", "freeze"):
-        return 1 + again
-    return 1 + BACKWARD_TO_FORWARD - frozen + again
+def training_samples(design: Design) -> float:
+    """How many samples the model is shown in all; not a number where the size of the data is not known."""
+    recipe = design.recipe
+    if recipe.steps is not None:
+        return float(recipe.steps * recipe.batch.effective)
+    return number(design.facts, "data.samples", math.nan) * (recipe.epochs or 0)
+
+
+def spending(design: Design, hours: Quantity, device: DeviceEntry | None) -> dict[str, Quantity | None]:
+    """GPU-hours and money, where they are limited; money where the catalogue has a price."""
+    limited = [name for name in ("gpu_hours", "cost_usd") if math.isfinite(number(design.facts, f"limit.{name}", math.inf))]
+    budget, price = _times_as_much(hours, design.recipe.batch.devices, "GPU-hours", hours.source), device.usd_an_hour if device else None
+    cost = _times_as_much(budget, price.value, "USD", f"{hours.source}; {price.source}") if price else None
+    return {**({"budget": budget} if "gpu_hours" in limited else {}), **({"cost": cost} if "cost_usd" in limited else {})}
+
+
+def _times_as_much(figure: Quantity, factor: float, unit: str, source: str | None) -> Quantity:
+    scaled = {end: float(f"{value * factor:.3g}") for end in ("value", "low", "high") if (value := getattr(figure, end)) is not None}
+    return figure.model_copy(update={**scaled, "unit": unit, "source": source})

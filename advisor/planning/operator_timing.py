@@ -18,8 +18,7 @@ from advisor.planning.roofline import (
     seconds,
     setting,
 )
-from advisor.planning.timing import ACCELERATED, BACKWARD_TO_FORWARD, GIGA, MILLISECONDS, bandwidth_band
-from advisor.recipe import Precision
+from advisor.planning.timing import ACCELERATED, BACKWARD_TO_FORWARD, GIGA, MILLISECONDS, Served, band
 from advisor.verify.work import Work
 from advisor.wire import Basis, Quantity
 
@@ -49,7 +48,7 @@ class Training:
 
 
 def latency(
-    works: Works, device: DeviceEntry, precision: Precision, *, decoded_bytes: float | None = None, unpriced: bool = False
+    works: Works, device: DeviceEntry, precision: Served, *, decoded_bytes: float | None = None, unpriced: bool = False
 ) -> Quantity | None:
     """Time of one sample at batch 1 in ms, in plain PyTorch; of one token where `decoded_bytes` of weights are read for each.
 
@@ -67,7 +66,7 @@ def latency(
     return _quantity(_with_calls(busy, works, 1, device), unpriced, device)
 
 
-def step_time(works: Works, training: Training, device: DeviceEntry, precision: Precision, *, unpriced: bool = False) -> Quantity | None:
+def step_time(works: Works, training: Training, device: DeviceEntry, precision: Served, *, unpriced: bool = False) -> Quantity | None:
     """Time of one optimizer step on one device in ms, over `accumulation` batches; None where the catalogue lacks its figures."""
     try:
         operators = lay_out(works, training.batch, device, precision)
@@ -84,13 +83,13 @@ def step_time(works: Works, training: Training, device: DeviceEntry, precision: 
     return _quantity((low, typical, high), unpriced, device)
 
 
-def _spread(device: DeviceEntry, precision: Precision, *, is_training: bool = False) -> float:
-    """What was not measured is as uncertain as a device that was not: fp32 on a GPU, and training but on the one card it was fitted to."""
+def _spread(device: DeviceEntry, precision: Served, *, is_training: bool = False) -> float:
+    """What was not measured is as uncertain as a device that was not: fp32 and int8 on a GPU, and training but on the one card it was fitted to."""
     alike, unlike = (fitted()["device_spread"][name] for name in ("alike", "unlike"))
     own = device_spread(device)
     if device.kind == "cpu":
         return max(own, unlike) if is_training else own
-    is_measured = precision != "fp32" and (not is_training or device.id in fitted()["training_devices"])
+    is_measured = precision in ("bf16", "fp16") and (not is_training or device.id in fitted()["training_devices"])
     return own if is_measured else max(own, alike)
 
 
@@ -106,9 +105,8 @@ def _with_calls(busy: Times, works: Works, passes: float, device: DeviceEntry) -
 
 def _reading(moved: float, device: DeviceEntry) -> Times:
     """Seconds, low, typical, high, to read or write so many bytes."""
-    low, typical, high = bandwidth_band()
-    rate = (device.bandwidth_gbs or math.nan) * GIGA
-    return moved / (high * rate), moved / (typical * rate), moved / (low * rate)
+    share, rate = band("bandwidth", "share"), (device.bandwidth_gbs or math.nan) * GIGA
+    return moved / (share.high * rate), moved / (share.typical * rate), moved / (share.low * rate)
 
 
 def _quantity(times: Times, unpriced: bool, device: DeviceEntry) -> Quantity:

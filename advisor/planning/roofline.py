@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from advisor.catalogue.entries import DeviceEntry
 from advisor.parsed import remembered
-from advisor.planning.timing import GIGA, peak_flops
-from advisor.recipe import Precision
+from advisor.planning.timing import GIGA, Served, peak_flops
 from advisor.resources import data_folder
 from advisor.verify.work import KINDS, Work
 
@@ -48,7 +47,7 @@ class Operators:
     width: Floats
 
 
-def lay_out(works: Collection[tuple[Work, int]], batch: int, device: DeviceEntry, precision: Precision) -> Operators:
+def lay_out(works: Collection[tuple[Work, int]], batch: int, device: DeviceEntry, precision: Served) -> Operators:
     """One model's operators over `batch` samples on a device. Raises ValueError where the catalogue lacks its figures."""
     peak, plain = peak_flops(device, precision), peak_flops(device, "fp32")
     if peak is None or plain is None or device.bandwidth_gbs is None:

@@ -11,6 +11,8 @@ from advisor.recipe import Library, Recipe
 from advisor.verify.work import Work
 from advisor.wire import Quantity, Wire
 
+TIME_LIMIT_S = 60.0  # of one check, where nothing else is said
+
 
 class Build(Wire):
     """How to make the real model without weights.
@@ -25,24 +27,28 @@ class Build(Wire):
 
 
 class Target(Wire):
-    """The device that the design is for: what the memory model needs to know about it. Memory in GiB."""
+    """The device that the design is for: what the memory model needs to know about it. Memory in GiB.
+
+    `is_here` says that the request means the machine that runs the checks.
+    """
 
     kind: Literal["cpu", "gpu", "multi_gpu", "tpu", "apple", "edge"]
     name: str | None = None
     memory_gib: float | None = None
     compute_capability: str | None = None
+    is_here: bool = False
 
 
 class Job(Wire):
     """One check of one design."""
 
-    check: Literal["static", "smoke", "estimate"]
+    check: Literal["static", "smoke", "estimate", "deploy"]
     task: str = Field(description="task.kind")
     build: Build
     recipe: Recipe
     target: Target
     seed: int = 0
-    time_limit_s: float = 60.0
+    time_limit_s: float = TIME_LIMIT_S
     memory_limit_gib: float | None = None
     cross_check: bool = Field(False, description="also count FLOPs with fvcore on real tensors")
     question: Question | None = Field(None, description="what an estimate is asked; the other checks have none")
@@ -78,6 +84,7 @@ class StaticEvidence(Wire):
     )
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
+    is_network_isolated: bool = Field(True, description="whether the check ran without a network")
 
 
 class SmokeCheck(Wire):
@@ -86,6 +93,7 @@ class SmokeCheck(Wire):
     name: str
     status: Literal["passed", "failed", "skipped"]
     detail: str
+    figures: dict[str, Quantity] = Field(default_factory=dict)
 
 
 class SmokeEvidence(Wire):
@@ -97,11 +105,64 @@ class SmokeEvidence(Wire):
     checks: list[SmokeCheck]
     losses: list[float] = Field(default_factory=list)
     batch: int = 0
-    step_seconds: float | None = None
+    samples: int = Field(0, description="of one optimizer step: the batch, accumulated")
+    step_time: Quantity | None = Field(None, description="in s: the median of the steps after the first, the shortest and the longest")
     peak_bytes: int | None = None
-    latency_ms: dict[str, Quantity] = Field(default_factory=dict, description="batch-1 inference here, by what was measured")
+    inference: dict[str, Quantity] = Field(default_factory=dict, description="one sample and a batch, in ms, and samples a second, here")
     latency_unmeasured: str | None = Field(None, description="why there is no latency; none: there is")
     is_makeshift: bool = Field(False, description="it was cut further, or ran elsewhere, for want of memory that was in use just then")
+    is_on_target: bool = Field(False, description="it ran on the device that the design is for")
+    is_as_designed: bool = Field(False, description="the model, its samples, precision and optimizer, if not the batch, are the recipe's")
+    is_full_batch: bool = Field(False, description="and so is the batch of one device")
+    is_network_isolated: bool = Field(True, description="whether the check ran without a network")
+    seconds: float = 0.0
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Timing(Wire):
+    """Of a forward pass over one sample, warm, in ms."""
+
+    median_ms: float
+    p95_ms: float
+    runs: int
+
+
+class Agreement(Wire):
+    """How far a version's outputs are from the original's; infinite where they have another shape or are no numbers."""
+
+    samples: int
+    max_error: float | None = Field(description="absolute; null: infinite")
+    mean_error: float | None
+    relative_error: float | None = Field(description="root mean square of the error over that of the original's outputs")
+    limit: float | None = Field(None, description="of the relative error; none: the outputs are meant to change")
+    top1: float | None = Field(None, description="share of positions at which the largest output is the same")
+
+    @property
+    def is_close(self) -> bool:
+        return self.limit is None or (self.relative_error is not None and self.relative_error <= self.limit)
+
+
+class Variant(Wire):
+    """One technique that was really applied, and what came of it next to what it replaces. Bytes are those of the file."""
+
+    name: str = Field(description="compress.* or export.*")
+    status: Literal["made", "failed", "skipped"]
+    detail: str
+    against: str | None = Field(None, description="what it is compared with in size and time")
+    bytes: int | None = None
+    original_bytes: int | None = None
+    latency: Timing | None = None
+    original_latency: Timing | None = None
+    agreement: Agreement | None = None
+
+
+class DeployEvidence(Wire):
+    """Compression and export as they really went, on this machine's CPU, with random weights."""
+
+    device: str
+    threads: int
+    reduced: list[str] = Field(default_factory=list, description="what was cut; empty: the model as designed")
+    variants: list[Variant]
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
 
