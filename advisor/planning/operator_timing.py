@@ -84,7 +84,7 @@ def step_time(works: Works, training: Training, device: DeviceEntry, precision: 
 
 
 def _spread(device: DeviceEntry, precision: Served, *, is_training: bool = False) -> float:
-    """What was not measured is as uncertain as a device that was not: fp32 and int8 on a GPU, and training but on the one card it was fitted to."""
+    """What was not measured is as uncertain as a device that was not: fp32 and int8 on a GPU, training on any card but one."""
     alike, unlike = (fitted()["device_spread"][name] for name in ("alike", "unlike"))
     own = device_spread(device)
     if device.kind == "cpu":
