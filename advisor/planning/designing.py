@@ -139,9 +139,8 @@ def _repaired(knowledge: Knowledge, begun: Sequence[Repair], *, are_first: bool 
     best = min((cost for cost, one in zip(costs, begun, strict=True) if not one.plain.failed), default=UNBOUNDED)
     for replacing, repair in zip(costs, begun, strict=True):
         found = repair.run(bound=(best[0] - replacing[0], best[1] - replacing[1]))
-        one = Tried(
-            found.assessment, found.path, None, (found.cost[0] + replacing[0], found.cost[1] + replacing[1]), found.seen, found.is_complete
-        )
+        cost = (found.cost[0] + replacing[0], found.cost[1] + replacing[1])
+        one = Tried(found.assessment, found.path, cost=cost, seen=found.seen, is_complete=found.is_complete)
         best = min(best, one.cost) if one.fits else best
         tried.append(one)
     return tried

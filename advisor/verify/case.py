@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 from collections.abc import Callable
@@ -50,15 +51,22 @@ class Case:
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
         """The graph that torch.export captures, for any batch where the model allows that."""
-        any_batch = tuple({0: torch.export.Dim.AUTO} for _ in self.inputs)
-        return torch.export.export(self.served, self.inputs, dynamic_shapes=(any_batch,))
+        for dimension in (torch.export.Dim("batch"), torch.export.Dim.AUTO):
+            with contextlib.suppress(Exception):  # where the inputs cannot share one free size, each is left to the exporter
+                return torch.export.export(self.served, self.inputs, dynamic_shapes=(tuple({0: dimension} for _ in self.inputs),))
+        return torch.export.export(self.served, self.inputs)
 
     @cached_property
     def graph(self) -> Any:
         """The model as an ONNX protocol buffer."""
         from advisor.verify.export_onnx import convert
 
-        return convert(self.program, self.inputs)
+        try:
+            return convert(self.program, self.inputs)
+        except ImportError:
+            raise
+        except Exception:  # sizes left free are what exporters stumble over most
+            return convert(torch.export.export(self.served, self.inputs), self.inputs)
 
     @cached_property
     def onnx(self) -> Version:

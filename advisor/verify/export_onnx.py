@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from advisor.errors import CheckError
 from advisor.verify.case import Case, Inputs, Version
 from advisor.verify.evidence import Variant
 from advisor.verify.techniques import ONNX
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # The same arithmetic in another order differs by some 1e-6 a layer in fp32; a wrong operator, axis or constant by tenths.
 EXPORT_LIMIT = 1e-3
+CAUSE_CHARACTERS = 200  # of what the exporter says; the rest is a stack of its own
 _QUIET = 4  # onnxruntime's log level for what ends the process alone: errors are raised as well
 
 
@@ -27,7 +29,11 @@ def convert(program: torch.export.ExportedProgram, inputs: Inputs) -> onnx.Model
     """
     import onnxscript  # noqa: F401 - the exporter's own need, said plainly where it is missing
 
-    exported = torch.onnx.export(program, inputs, dynamo=True, verbose=False)
+    try:
+        exported = torch.onnx.export(program, inputs, dynamo=True, verbose=False)
+    except torch.onnx.OnnxExporterError as error:
+        cause = " ".join(str(error.__cause__ or error).split())[:CAUSE_CHARACTERS]
+        raise CheckError(f"the ONNX exporter of torch {torch.__version__} does not convert this model: {cause}") from error
     assert exported is not None, "without a file to write to, the exporter returns the program"
     graph: onnx.ModelProto = exported.model_proto
     del graph.graph.value_info[:]

@@ -160,6 +160,19 @@ def designed() -> tuple[Report, Request]:
                         "valueAfter": 5593104384,
                         "limit": 12884901888,
                         "unit": "bytes",
+                        "ruleId": "REP001",
+                        "qualityPoints": 0,
+                        "timeFactor": 1.03,
+                        "effects": [
+                            {
+                                "figure": "training_memory",
+                                "before": 13314398617,
+                                "after": 5593104384,
+                                "limit": 12884901888,
+                                "unit": "bytes",
+                                "status": "repaired",
+                            }
+                        ],
                     }
                 ],
             },
