@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from advisor.authoring.rule_schema import rule_schema
 from advisor.batch.row_schema import BatchRow
+from advisor.estimating.answer import Estimate
 from advisor.report import Report
 from advisor.request import Request
 from advisor.resources import data_folder
@@ -29,6 +30,7 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "request": partial(wire_schema, Request),
     "report": partial(wire_schema, Report),
     "batch_row": partial(wire_schema, BatchRow),
+    "estimate": partial(wire_schema, Estimate),
     "rule": rule_schema,
 }
 

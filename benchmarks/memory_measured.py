@@ -20,16 +20,16 @@ import os
 import statistics
 import subprocess
 import sys
-import sysconfig
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from side import ROOT, side_python
+
 WORKER = Path(__file__).with_name("memory_worker.py")
-SIDE = ROOT / ".cache" / "transformers-4.51.3"
+SIDE = "transformers-4.51.3"
 SIDE_PACKAGES = ("transformers==4.51.3", "huggingface_hub<1", "tokenizers<0.22")  # the runs' version; the others as it demands
 MIB = 2**20
 
@@ -81,7 +81,7 @@ def predict_all(rows: list[dict[str, str]]) -> list[Result]:
         chosen = [row for row in rows if (row["library"] == "transformers") == is_side]
         if not chosen:
             continue
-        python = side_python() if is_side else sys.executable
+        python = side_python(SIDE, SIDE_PACKAGES) if is_side else sys.executable
         traced = SIDE_PACKAGES[0] if is_side else ", ".join(f"{name} {version(name)}" for name in ("torchvision", "timm"))
         print(f"{len(chosen)} rows traced with {traced.replace('==', ' ')}, torch {version('torch')}")
         results += list(ask(python, chosen))
@@ -101,24 +101,6 @@ def ask(python: str, rows: list[dict[str, str]]) -> Iterable[Result]:
             print(f"not predicted: {answer['id']}: {answer['error']}", file=sys.stderr)
             continue
         yield Result(by_id[answer["id"]], answer["bytes"] / MIB, answer["bound"] / MIB, answer["seconds"])
-
-
-def side_python() -> str:
-    """The interpreter of the side environment: the old transformers first on its path, then everything of this environment."""
-    python = SIDE / "bin" / "python"
-    ready = SIDE / "ready"
-    if not ready.exists():
-        uv = [sys.executable, "-m", "uv"] if _has_uv_module() else ["uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(SIDE)], check=True)
-        subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(python), "--no-deps", *SIDE_PACKAGES], check=True)
-        [packages] = (SIDE / "lib").glob("python*/site-packages")
-        (packages / "main.pth").write_text(sysconfig.get_paths()["purelib"] + "\n", encoding="utf-8")
-        ready.touch()
-    return str(python)
-
-
-def _has_uv_module() -> bool:
-    return subprocess.run([sys.executable, "-m", "uv", "--version"], capture_output=True, check=False).returncode == 0
 
 
 def print_table(name: str, results: list[Result], key: Callable[[Result], str]) -> None:

@@ -8,8 +8,8 @@ and the model's operators, read on the meta device: about 0.3 s a model and prec
 core, then kept in .cache/. The sample is seeded and stratified by family; timm must still have the model.
 
 The last line is over the rows that the coefficients were not fitted to: by family (a third of them), or by device, for
-a device that no fit has seen. `--without-devices` refits without each device in turn and predicts the left-out
-families on it.
+a device that no fit has seen. `--without-devices` refits without each GPU in turn and predicts the left-out
+families on it; how far devices differ from their data sheets is then told by the remaining ones alone.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from throughput_fit import Laid, chosen, fit, is_left_out, lay
+from throughput_fit import Laid, chosen, fit, is_left_out, lay, spread_of_devices, training
 from timm_table import measurements, read_table
 
-from advisor.planning.roofline import coefficients, images_per_second
+from advisor import catalogue
+from advisor.planning.roofline import coefficients, device_spread, fitted, images_per_second
 
-FITTED_DEVICES = ("rtx-3090", "rtx-4090", "rtx-pro-6000-blackwell-max-q", "core-i7-12700h")
 MOST = 420
 EVERYTHING = sys.maxsize
 
@@ -60,37 +60,51 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every model in the table")
     parser.add_argument("--without-devices", action="store_true", help="also refit without each device in turn")
     arguments = parser.parse_args()
-    measured = measurements(read_table(arguments.csv))
+    rows = read_table(arguments.csv)
+    measured = measurements(rows)
     if not measured:
         sys.exit(f"{arguments.csv}: no row has a throughput and its batch size")
-    laid = lay(chosen(measured, EVERYTHING if arguments.all else arguments.most))
-    seen = [one for one in laid if not is_left_out(one.family) and one.device in FITTED_DEVICES]
-    unseen = [one for one in laid if is_left_out(one.family) or one.device not in FITTED_DEVICES]
+    most = EVERYTHING if arguments.all else arguments.most
+    laid = lay(chosen(measured, most))
+    trained = [one for one in lay(training(rows, most)) if is_left_out(one.family)]
+    seen = [one for one in laid if not is_left_out(one.family) and one.device in fitted()["devices"]]
+    unseen = [one for one in laid if is_left_out(one.family) or one.device not in fitted()["devices"]]
     results = predict(unseen or laid, coefficients())
     if not results:
         sys.exit("no row could be predicted")
     print_table("families that were fitted to", predict(seen, coefficients()))
     if arguments.without_devices:
         print_left_out(laid)
+    print_table("training steps of left-out families", predict(trained, coefficients()))
     print_table("left out of the fit" if unseen else "no row was left out of the fit", results)
     print(last_line(results))
 
 
-def predict(laid: list[Laid], by_setting: Mapping[str, Any]) -> list[Result]:
-    """Every measurement whose setting has coefficients; the others are named on standard error."""
+def predict(laid: list[Laid], by_setting: Mapping[str, Any], device: float | None = None) -> list[Result]:
+    """Every measurement whose setting has coefficients; the others are named on standard error.
+
+    `device`: the spread of devices that were not fitted to; without it each device's own.
+    """
     for missing in sorted({one.setting for one in laid} - by_setting.keys()):
         print(f"not predicted: {missing}: no coefficients", file=sys.stderr)
     return [
-        Result(one, *images_per_second(one.operators, one.measured.batch, by_setting[one.setting]))
+        Result(
+            one, *images_per_second(one.operators, one.measured.batch, by_setting[one.setting], spread(one) if device is None else device)
+        )
         for one in laid
         if one.setting in by_setting
     ]
 
 
+def spread(one: Laid) -> float:
+    return device_spread(catalogue.devices()[one.device])
+
+
 def print_left_out(laid: list[Laid]) -> None:
-    for device in sorted({one.device for one in laid}):
-        others = fit([one for one in laid if one.device != device and not is_left_out(one.family)])
-        results = predict([one for one in laid if one.device == device and is_left_out(one.family)], others)
+    for device in sorted({one.device for one in laid if one.setting.startswith("gpu_")}):
+        inside = [one for one in laid if one.device != device and not is_left_out(one.family)]
+        outside = [one for one in laid if one.device == device and is_left_out(one.family)]
+        results = predict(outside, fit(inside), spread_of_devices(inside))
         print_table(f"left-out families on {device}, fitted without it", results)
 
 

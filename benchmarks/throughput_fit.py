@@ -3,13 +3,15 @@
     python benchmarks/throughput_fit.py CSV [--most 420]
 
 A third of the families, by the hash of their names, are never fitted to. `fit` takes any measurements, so that throughput.py
-can leave a device out too. Needs scipy.
+can leave a device out too. The settings of a kind of device are fitted together: each pulled to what they share, so that a
+setting measured on one device still tells arithmetic from bytes. Needs scipy.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
@@ -18,16 +20,23 @@ from typing import Any
 
 import numpy as np
 import yaml
-from timm_table import Measured, family, measurements, operators_of, read_table, still_in_timm, stratified
+from timm_table import TRAINING, Measured, family, measurements, operators_of, read_table, still_in_timm, stratified
 
 from advisor.estimating.devices import find_device
-from advisor.planning.roofline import PRODUCTS, Operators, lay_out, seconds, setting
-from advisor.verify.operators import KINDS
+from advisor.planning.roofline import MICROSECOND, PRODUCTS, SHARPNESS, TRAINING_SETTING, Operators, lay_out, seconds, setting
+from advisor.verify.work import KINDS
 
 PARTS = 3
-FOLDS = 5
+FOLDS = 3
 TRUST = 0.15  # weight of a coefficient's starting value, in logarithms, against one model's error
+TIE = 0.3  # weight of the value that the settings of a kind of device share
+LEAST_SPREAD = 0.21
+"""Standard deviation of the logarithm of the share of a data sheet's matrix peak that six accelerators sustain (0.869, 0.836, 0.811,
+0.803, 0.604, 0.514): stas00/ml-engineering compute/accelerator/README.md @b9e29720. Two or three GPUs that agree prove no less."""
+TOLERANCE = 1e-3  # of the sum of squares, where a fit ends
+FIRST_SHARE = 3  # of the coefficients' order, in `_pack`: depth, width and call come before
 LOW, MIDDLE, HIGH = 0.03, 0.5, 0.97  # of the error on families not fitted to, each family weighing the same
+_PRODUCT_OF_KIND = np.array([PRODUCTS.index(kind) if kind in PRODUCTS else -1 for kind in KINDS])
 START: dict[str, Any] = {"depth": 30.0, "width": 30.0, "call_us": 3.0, "arithmetic": 0.6, "bytes": 0.7}
 
 
@@ -71,20 +80,53 @@ def lay(measured: list[Measured]) -> list[Laid]:
             continue
         operators = lay_out(works, one.batch, device, "fp16" if precision == "amp" else precision)
         how = setting(device, channels_last=one.column.channels_last, compiled=one.column.compiled)
+        how = TRAINING_SETTING if one.column.work == TRAINING else how
         laid.append(Laid(one, how, device.id, family(one.picture[0]), operators))
     return laid
 
 
 def fit(laid: list[Laid]) -> dict[str, dict[str, Any]]:
     """Coefficients by setting, each with the quantiles of measured over predicted on families outside its fold."""
-    groups = defaultdict(list)
-    for one in laid:
-        groups[one.setting].append(one)
-    found = {}
-    for how, members in groups.items():
-        coefficients = _fit_one(members)
-        found[how] = {**coefficients, "spread": _spread(_cross_validated(members))}
+    folds = sorted({_fold(one) for one in laid})
+    errors = defaultdict(list)
+    for number in folds if len(folds) > 1 else ():
+        inside = fit_plain([one for one in laid if _fold(one) != number])
+        for one in laid:
+            if _fold(one) == number and one.setting in inside:
+                errors[one.setting].append((one.family, math.exp(-log_error(one, inside))))
+    found = {how: {**coefficients, "spread": _spread(errors[how])} for how, coefficients in fit_plain(laid).items()}
+    if TRAINING_SETTING in found:  # measured on one card by one version: no surer than the forward passes that were measured on several
+        widest = [coefficients["spread"] for how, coefficients in found.items() if how.startswith("gpu_")]
+        found[TRAINING_SETTING]["spread"] |= {"low": min(s["low"] for s in widest), "high": max(s["high"] for s in widest)}
     return found
+
+
+def fit_plain(laid: list[Laid]) -> dict[str, dict[str, Any]]:
+    """Coefficients by setting."""
+    kinds = defaultdict(list)
+    for one in laid:
+        kinds[one.setting.partition("_")[0]].append(one)
+    return {how: found for members in kinds.values() for how, found in _fit_together(members).items()}
+
+
+def log_error(one: Laid, by_setting: dict[str, dict[str, Any]]) -> float:
+    """Logarithm of predicted over measured time."""
+    return math.log(float(seconds(one.operators, by_setting[one.setting]).sum()) / one.seconds)
+
+
+def spread_of_devices(laid: list[Laid]) -> float:
+    """Root mean square of GPUs' median errors, in logarithms, each by a fit to the others; `LEAST_SPREAD` where they are few and alike."""
+    gpus = [one for one in laid if one.setting.startswith("gpu_") and one.setting != TRAINING_SETTING]
+    medians = []
+    for device in sorted({one.device for one in gpus}):
+        others = fit_plain([one for one in gpus if one.device != device])
+        errors = [log_error(one, others) for one in gpus if one.device == device and one.setting in others]
+        medians += [float(np.median(errors))] if errors else []
+    return max(LEAST_SPREAD, float(np.sqrt(np.mean(np.square(medians)))) if medians else 0.0)
+
+
+def _fold(one: Laid) -> int:
+    return hashlib.sha256(one.family.encode()).digest()[1] % FOLDS
 
 
 def _spread(errors: list[tuple[str, float]]) -> dict[str, float]:
@@ -96,34 +138,64 @@ def _spread(errors: list[tuple[str, float]]) -> dict[str, float]:
     return {"low": float(low), "typical": float(middle), "high": float(high)}
 
 
-def _cross_validated(members: list[Laid]) -> list[tuple[str, float]]:
-    """Family and measured over predicted of every measurement, by coefficients that its family had no part in."""
-
-    def fold(one: Laid) -> int:
-        return hashlib.sha256(one.family.encode()).digest()[1] % FOLDS
-
-    ratios: list[tuple[str, float]] = []
-    for number in range(FOLDS):
-        inside, outside = [m for m in members if fold(m) != number], [m for m in members if fold(m) == number]
-        if inside and outside:
-            coefficients = _fit_one(inside)
-            ratios += [(one.family, one.seconds / float(seconds(one.operators, coefficients).sum())) for one in outside]
-    return ratios
-
-
-def _fit_one(members: list[Laid]) -> dict[str, Any]:
+def _fit_together(members: list[Laid]) -> dict[str, dict[str, Any]]:
+    """Least squares over the shared coefficients, and each setting's departures from them."""
     from scipy.optimize import least_squares
 
+    settings = sorted({one.setting for one in members})
     merged = Operators(*(np.concatenate([getattr(m.operators, f.name) for m in members]) for f in fields(Operators)))
-    starts = np.cumsum([0, *(len(m.operators.kind) for m in members[:-1])])
-    measured = np.log([m.seconds for m in members])
-    first = _pack(START)
+    owner = np.repeat(np.arange(len(members)), [len(m.operators.kind) for m in members])
+    place = np.array([settings.index(one.setting) for one in members])
+    measured, first = np.log([m.seconds for m in members]), _pack(START)
+    size, count = len(first), len(members)
+    pulls = np.diag(np.concatenate([np.full(size, TRUST), np.full(size * len(settings), TIE)]))
+    start = np.concatenate([first, np.zeros(size * len(settings))])
+
+    def predicted(values: Any) -> tuple[Any, Any]:
+        return _totals(merged, owner, count, (values[:size] + values[size:].reshape(-1, size))[place])
 
     def residuals(values: Any) -> Any:
-        predicted = np.add.reduceat(seconds(merged, _unpack(values)), starts)
-        return np.concatenate([np.log(predicted) - measured, TRUST * (values - first)])
+        return np.concatenate([np.log(predicted(values)[0]) - measured, pulls @ (values - start)])
 
-    return _unpack(least_squares(residuals, first, loss="soft_l1", f_scale=0.2, max_nfev=40).x)
+    def slopes(values: Any) -> Any:
+        _, slope = predicted(values)
+        own = [np.where((place == number)[:, None], slope, 0) for number in range(len(settings))]
+        return np.concatenate([np.concatenate([slope, *own], axis=1), pulls])
+
+    found = least_squares(residuals, start, slopes, loss="soft_l1", f_scale=0.2, max_nfev=40, ftol=TOLERANCE).x
+    return {how: _unpack(found[:size] + own) for how, own in zip(settings, found[size:].reshape(-1, size), strict=True)}
+
+
+def _totals(merged: Operators, owner: Any, count: int, logs: Any) -> tuple[Any, Any]:
+    """Seconds of each of `count` measurements, by the formula of `seconds`, and their logarithms' slopes by each coefficient.
+
+    `owner`: the measurement of each operator; `logs` [measurements, coefficients]: logarithms in the order of `_pack`.
+    """
+    values = np.exp(logs)[owner]
+    depth, width, call = values[:, 0], values[:, 1], values[:, 2] * MICROSECOND
+    product = _PRODUCT_OF_KIND[merged.kind]
+    line = np.arange(len(owner))
+    reach = np.where(product >= 0, values[line, FIRST_SHARE + np.maximum(product, 0)], 1.0)
+    filled = np.where(merged.depth > 0, merged.depth / (merged.depth + depth), 1.0)
+    broad = np.where(merged.width > 0, merged.width / (merged.width + width), 1.0)
+    arithmetic = merged.arithmetic / (reach * filled * broad)
+    reading = merged.bytes / values[line, FIRST_SHARE + len(PRODUCTS) + merged.kind]
+    slower = (arithmetic**SHARPNESS + reading**SHARPNESS) ** (1 / SHARPNESS)
+    per = np.where(slower > 0, merged.count / np.maximum(slower, np.finfo(float).tiny) ** (SHARPNESS - 1), 0.0)
+    by_arithmetic, by_bytes = per * arithmetic**SHARPNESS, per * reading**SHARPNESS
+
+    def by_kind(weights: Any, kind: Any, kinds: int) -> Any:
+        return np.bincount(owner * kinds + kind, weights, count * kinds).reshape(count, kinds)
+
+    total = np.bincount(owner, merged.count * (slower + call), count)
+    slope = np.concatenate([
+        by_kind(by_arithmetic * (1 - filled), np.zeros_like(product), 1),
+        by_kind(by_arithmetic * (1 - broad), np.zeros_like(product), 1),
+        by_kind(merged.count * call, np.zeros_like(product), 1),
+        -by_kind(by_arithmetic, product + 1, len(PRODUCTS) + 1)[:, 1:],
+        -by_kind(by_bytes, merged.kind, len(KINDS)),
+    ], axis=1)  # fmt: skip
+    return total, slope / total[:, None]
 
 
 def _pack(start: dict[str, Any]) -> Any:
@@ -151,9 +223,15 @@ def main() -> None:
     parser.add_argument("csv", type=Path)
     parser.add_argument("--most", type=int, default=420, help="models to fit to")
     arguments = parser.parse_args()
-    laid = lay(chosen(measurements(read_table(arguments.csv)), arguments.most))
-    rounded = {how: _rounded(coefficients) for how, coefficients in fit([one for one in laid if not is_left_out(one.family)]).items()}
-    print(yaml.safe_dump(rounded, sort_keys=False, default_flow_style=None, width=140), end="")
+    rows = read_table(arguments.csv)
+    laid = [one for one in lay(chosen(measurements(rows), arguments.most) + training(rows, arguments.most)) if not is_left_out(one.family)]
+    found = {"device_spread": {"alike": spread_of_devices(laid)}, "settings": fit(laid)}
+    print(yaml.safe_dump(_rounded(found), sort_keys=False, default_flow_style=None, width=140), end="")
+
+
+def training(rows: list[dict[str, str]], most: int) -> list[Measured]:
+    """Training throughput, forward and backward pass and SGD with momentum, where the layout is the usual one."""
+    return chosen([one for one in measurements(rows, TRAINING) if not one.column.channels_last], most)
 
 
 def _rounded(value: Any) -> Any:

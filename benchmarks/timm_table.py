@@ -7,7 +7,7 @@ import hashlib
 import pickle
 import random
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "operators"
-PREFIX, BATCH_PREFIX = "infer_sps_", "infer_bs_"
+INFERENCE, TRAINING = "infer", "train"
 SEED = 0
+_HALF = ("bf16", "fp16")
 CLASSES = 1000  # ImageNet's, where timm names none
 _COLUMN = re.compile(
     r"(?P<device>.+?)_(?P<precision>amp|fp32|fp16|bf16)(?:_(?P<layout>nchw|nhwc))?_(?P<torch>pt\d+)(?P<compile>_compile)?$"
@@ -35,6 +36,7 @@ class Column:
     precision: str
     channels_last: bool
     compiled: bool
+    work: str = INFERENCE
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,17 @@ class Measured:
     images_per_second: float
 
 
-def read_columns(names: Iterable[str]) -> list[Column]:
+def read_columns(names: Iterable[str], work: str = INFERENCE) -> list[Column]:
     """The throughput columns among these names. Raises ValueError for one that does not say its device, precision and torch."""
+    prefix = f"{work}_sps_"
     columns = []
     for name in names:
-        if not name.startswith(PREFIX):
+        if not name.startswith(prefix):
             continue
-        found = _COLUMN.match(name.removeprefix(PREFIX))
+        found = _COLUMN.match(name.removeprefix(prefix))
         if found is None:
-            raise ValueError(f"{name}: not of the form {PREFIX}DEVICE_PRECISION[_LAYOUT]_TORCH[_compile]")
-        columns.append(Column(found[0], found["device"], found["precision"], found["layout"] == "nhwc", bool(found["compile"])))
+            raise ValueError(f"{name}: not of the form {prefix}DEVICE_PRECISION[_LAYOUT]_TORCH[_compile]")
+        columns.append(Column(found[0], found["device"], found["precision"], found["layout"] == "nhwc", bool(found["compile"]), work))
     return columns
 
 
@@ -63,12 +66,12 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def measurements(rows: list[dict[str, str]]) -> list[Measured]:
+def measurements(rows: list[dict[str, str]], work: str = INFERENCE) -> list[Measured]:
     """Every throughput in the table with its batch size, once per architecture and size: rows repeat it for each set of weights."""
     found = {}
-    for column in read_columns(rows[0] if rows else ()):
+    for column in read_columns(rows[0] if rows else (), work):
         for row in rows:
-            rate, batch = row[PREFIX + column.key], row.get(BATCH_PREFIX + column.key)
+            rate, batch = row[f"{work}_sps_{column.key}"], row.get(f"{work}_bs_{column.key}")
             if rate and batch:
                 picture = (row["arch"], int(row["img_size"]))
                 found[picture, column.key] = Measured(picture, column, int(float(batch)), float(rate))
@@ -122,22 +125,24 @@ def image_job(picture: Picture) -> Any:
     return Job(check="static", task="image_classification", build=build, recipe=recipe, target=Target(kind="cpu"))
 
 
-def operators_of(picture: Picture, precision: str) -> Counter[Any]:
+def operators_of(picture: Picture, precision: str) -> list[Any]:
     """The model's operators over one image, kept in .cache/ for the next run. Raises what building or running the model raises."""
     import torch
 
     from advisor.verify import operators
     from advisor.verify.build import build_model
+    from advisor.verify.given import given_workload
 
     code = hashlib.sha256(Path(operators.__file__).read_bytes()).hexdigest()[:12]
     kept = CACHE / f"{version('timm')}-{code}" / f"{picture[0]}-{picture[1]}-{precision}.pickle"
     if kept.exists():
-        works: Counter[Any] = pickle.loads(kept.read_bytes())
+        works: list[Any] = pickle.loads(kept.read_bytes())
         return works
     model = build_model(image_job(picture), "meta")
-    if precision in ("bf16", "fp16"):
+    if precision in _HALF:
         model.to({"bf16": torch.bfloat16, "fp16": torch.float16}[precision])
-    works = operators.read_operators(model, (3, picture[1], picture[1]), torch.float16 if precision == "amp" else None)
+    sample = f"{precision if precision in _HALF else 'fp32'}:3x{picture[1]}x{picture[1]}"
+    works = operators.read_operators(model, given_workload([sample]), torch.float16 if precision == "amp" else None)
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(pickle.dumps(works))
     return works

@@ -1,4 +1,4 @@
-"""`advisor.estimate`: what is asked is checked, worked out in the sandbox, and priced in time on the device. Never imports torch."""
+"""`advisor.estimate`: what is asked is checked, and worked out in the sandbox. Never imports torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from advisor.errors import UsageError, did_you_mean
 from advisor.estimating.answer import Estimate
 from advisor.estimating.devices import Chosen, find_device
-from advisor.estimating.pricing import price_times
 from advisor.estimating.question import Question
 from advisor.recipe import Recipe
 from advisor.verify.evidence import Build, Job, Refusal, Target
@@ -47,8 +46,7 @@ def estimate(model: str, *, on: str | None = None, verifier: Verifier | None = N
     assert isinstance(answer, Estimate)
     if chosen is None:
         return answer
-    answer = answer.model_copy(update={"warnings": [*answer.warnings, *chosen.remarks]})
-    return price_times(answer, question, chosen.entry)
+    return answer.model_copy(update={"warnings": [*answer.warnings, *chosen.remarks]})
 
 
 def _question(fields: dict[str, Any]) -> Question:

@@ -8,8 +8,17 @@ from advisor.catalogue.entries import DeviceEntry
 from advisor.planning.communication import communication_share, estimate_exchange, with_communication
 from advisor.planning.plan import Design
 from advisor.planning.sizing import number, value
-from advisor.planning.timing import BACKWARD_TO_FORWARD, Served, estimate_latency, estimate_training_hours, training_passes
+from advisor.planning.timing import (
+    BACKWARD_TO_FORWARD,
+    MILLISECONDS,
+    SECONDS_AN_HOUR,
+    Served,
+    estimate_latency,
+    estimate_training_hours,
+    training_passes,
+)
 from advisor.verify.evidence import Memory, StaticEvidence
+from advisor.verify.formulas import STATE_BYTES
 from advisor.wire import Basis, Quantity
 
 GIB = 2**30
@@ -41,8 +50,9 @@ def design_figures(design: Design, evidence: StaticEvidence | None, device: Devi
     size = _file_bytes(design, evidence, parameters)
     figures["file_size"] = Quantity(value=size / MB, unit="MB", basis=Basis.COMPUTED if evidence else Basis.ESTIMATED)
     flops = figures["flops"].value if "flops" in figures else None
-    trained = evidence.trainable_parameters if evidence else int(parameters) if design.recipe.lora is None else 0
-    figures.update(_times(design, flops, size, device, (int(parameters), trained)))
+    if flops is not None and device is not None:
+        trained = evidence.trainable_parameters if evidence else int(parameters) if design.recipe.lora is None else 0
+        figures.update(_times(design, evidence, flops, size, device, (int(parameters), trained)))
     for score in entry.scores[:2]:
         name = f"{score.benchmark} {score.metric}"
         figures[name] = Quantity(value=score.value, unit=score.metric, basis=Basis.PUBLISHED, source=score.source)
@@ -86,26 +96,51 @@ def _file_bytes(design: Design, evidence: StaticEvidence | None, parameters: flo
     return parameters * BYTES_A_WEIGHT[file_format]
 
 
-def _times(design: Design, flops: float | None, size: float, device: DeviceEntry | None, counts: tuple[int, int]) -> dict[str, Quantity]:
-    if flops is None or device is None:
-        return {}
+def _times(
+    design: Design, evidence: StaticEvidence | None, flops: float, size: float, device: DeviceEntry, counts: tuple[int, int]
+) -> dict[str, Quantity]:
     recipe, task = design.recipe, str(value(design.facts, "task.kind"))
-    # A decoder answers token by token: one token costs the forward pass of one position, and reads every weight.
-    sample = flops / (recipe.input.sequence_length or 1) if task in DECODERS else flops
-    served = SERVED_IN.get(recipe.compression.quantization, recipe.precision)
-    times: dict[str, Quantity | None] = {"latency": estimate_latency(sample, size, device, served)}
+    times: dict[str, Quantity | None] = {"latency": _latency(design, evidence, flops, size, device)}
     samples = training_samples(design) * TEXTS_A_SAMPLE.get(task, 1.0)
     if recipe.optimizer.name != "none" and samples and math.isfinite(samples):
-        work = flops * training_passes(recipe) / (1 + BACKWARD_TO_FORWARD)
-        hours = times["training_time"] = estimate_training_hours(work, samples, device, recipe.batch.devices, recipe.precision)
+        hours = times["training_time"] = _training_hours(design, evidence, flops, samples, device)
         if hours is not None:
-            step = estimate_training_hours(work, recipe.batch.effective, device, recipe.batch.devices, recipe.precision)
+            step = _training_hours(design, evidence, flops, recipe.batch.effective, device)
             exchange = estimate_exchange(recipe, *counts, device, int(number(design.facts, "compute.nodes", 1)))
             if exchange is not None and step is not None:
                 times["communication_share"] = communication_share(step, exchange)
                 hours = times["training_time"] = with_communication(hours, step, exchange)
             times |= spending(design, hours, device)
     return {name: time for name, time in times.items() if time is not None}
+
+
+def _latency(design: Design, evidence: StaticEvidence | None, flops: float, size: float, device: DeviceEntry) -> Quantity | None:
+    # A decoder answers token by token: one token costs the forward pass of one position, and reads every weight.
+    recipe, decodes = design.recipe, str(value(design.facts, "task.kind")) in DECODERS
+    served = SERVED_IN.get(recipe.compression.quantization, recipe.precision)
+    if evidence is not None and evidence.operators:
+        from advisor.planning import operator_timing  # numpy: only where there is evidence
+
+        found = operator_timing.latency(evidence.operators, device, served, decoded_bytes=size if decodes else None,
+                                        unpriced=bool(evidence.flops_uncounted))  # fmt: skip
+        if found is not None:
+            return found
+    return estimate_latency(flops / (recipe.input.sequence_length or 1) if decodes else flops, size, device, served)
+
+
+def _training_hours(design: Design, evidence: StaticEvidence | None, flops: float, samples: float, device: DeviceEntry) -> Quantity | None:
+    """Hours to show so many samples to the model, on devices that scale without loss."""
+    recipe = design.recipe
+    batch, passes = recipe.batch, training_passes(recipe)
+    if evidence is not None and evidence.operators:
+        from advisor.planning import operator_timing
+
+        state = STATE_BYTES.get(recipe.optimizer.name, STATE_BYTES["adamw"])
+        training = operator_timing.Training(batch.per_device, passes, evidence.trainable_parameters, state, batch.accumulation)
+        step = operator_timing.step_time(evidence.operators, training, device, recipe.precision, unpriced=bool(evidence.flops_uncounted))
+        if step is not None:
+            return _times_as_much(step, samples / batch.effective / MILLISECONDS / SECONDS_AN_HOUR, "h", step.source)
+    return estimate_training_hours(flops * passes / (1 + BACKWARD_TO_FORWARD), samples, device, batch.devices, recipe.precision)
 
 
 def training_samples(design: Design) -> float:

@@ -32,6 +32,7 @@ def foresee(evidence: StaticEvidence, before: Recipe, after: Recipe) -> StaticEv
     changes: dict[str, object] = {
         "flops_forward": int(evidence.flops_forward * arithmetic),
         "trainable_parameters": _trained(evidence, before, after),
+        "operators": evidence.operators if size == 1.0 and before.precision == after.precision else [],  # without: times from FLOPs alone
     }
     if evidence.training_memory is not None:
         changes["training_memory"] = _training(evidence, evidence.training_memory, before, after)

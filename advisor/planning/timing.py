@@ -1,4 +1,4 @@
-"""Times from FLOPs and a device's figures: a roofline with the efficiency that real models reach, always as an interval."""
+"""Times from FLOPs and a device's figures alone, where a model's operators are not known: wide intervals, never bare points."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _bands() -> dict[str, dict[str, Band]]:
     with remembered("efficiency") as parse:
         data = parse(path.read_text(encoding="utf-8"), path.name).data
     keys = ("share", "overhead_ms", "gbs_a_device")
-    return {work: {key: Band(**entry[key]) for key in keys if key in entry} for work, entry in data.items()}
+    return {work: {key: Band(**entry[key]) for key in keys if key in entry} for work, entry in data.items() if work != "roofline"}
 
 
 def band(kind: str, key: str) -> Band:

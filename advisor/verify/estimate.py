@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from advisor import catalogue
 from advisor.errors import CheckError
 from advisor.estimating.answer import CachedContext, Estimate
+from advisor.estimating.pricing import COMPUTE, Works, price_times
 from advisor.estimating.question import Question
 from advisor.recipe import Recipe
 from advisor.verify.build import apply_adaptation, build_model, set_training_mode
@@ -20,11 +22,13 @@ from advisor.verify.inference import cache_bytes, file_bytes, predict_inference_
 from advisor.verify.largest import largest_batch
 from advisor.verify.loop import checkpoint_activations
 from advisor.verify.memory import CONTEXT, USABLE_SHARE, price, trace_model
+from advisor.verify.operators import operators_at
 from advisor.verify.peak import live_peak
 from advisor.verify.selftest import failed_assumptions, predict_coarsely
 from advisor.verify.static import versions
 from advisor.verify.subject import UNSPECIFIED, Subject, resolve
 from advisor.verify.trace import Trace
+from advisor.verify.valued import MOST_PARAMETERS, DependsOnValues, count_by_values, with_values
 from advisor.verify.workload import Workload, workload_of
 
 GIB = 2**30
@@ -37,15 +41,21 @@ _OWN_VALUES = (NotImplementedError, torch._subclasses.fake_tensor.DataDependentO
 
 
 def check_estimate(job: Job) -> Estimate:
-    """Answer the job's question but for times, which need no model. Raises CheckError with the nearest that makes sense."""
+    """Answer the job's question. Raises CheckError with the nearest that makes sense."""
     start = time.perf_counter()
     question = job.question
     assert question is not None
     subject = resolve(question.model, question.library, question.config)
     job = _completed(job, subject, question)
-    model, workload = _build(job, subject, question)
-    answer = _Answer(job, subject, question, workload)
-    return answer.of(model).model_copy(update={"seconds": time.perf_counter() - start})
+    model, workload = _build(job, subject, question, "meta")
+    try:
+        answer = _Answer(job, subject, question, workload).of(model)
+    except DependsOnValues as refusal:
+        if sum(parameter.numel() for parameter in model.parameters()) > MOST_PARAMETERS:
+            raise
+        real, workload = _build(job, subject, question, "cpu")
+        answer = _Answer(job, subject, question, with_values(workload)).of_values(real, str(refusal))
+    return answer.model_copy(update={"seconds": time.perf_counter() - start})
 
 
 class _Answer:
@@ -58,36 +68,63 @@ class _Answer:
 
     def of(self, model: nn.Module) -> Estimate:
         parameters, files = sum(parameter.numel() for parameter in model.parameters()), file_bytes(model)
+        works = operators_at(model, self.workload, COMPUTE.get(self.question.precision, self.question.precision))
         plain = model
         if self.job.recipe.lora is not None and not self.question.inference:
-            plain, model = _build(self.job, self.subject, self.question)[0], apply_adaptation(model, self.job.recipe)
+            plain, model = _build(self.job, self.subject, self.question, "meta")[0], apply_adaptation(model, self.job.recipe)
         trainable = 0 if self.question.inference else sum(p.numel() for p in model.parameters() if p.requires_grad)
         forward, backward, uncounted = _told(self.subject, self.question, lambda: count_passes(model, self.workload))
         training, largest = (None, None) if self.question.inference else self._training(model)
         inference = self._inference(plain)
-        tokens = self.job.recipe.input.sequence_length if self.job.recipe.input.kind == "text" else None
         needed = inference if self.question.inference else training
-        return Estimate(
-            model=self.subject.name,
-            library=self.subject.library,
-            task=self.job.task,
-            sample=self._sample(),
-            parameters=parameters,
+        answer = Estimate(
+            **self._known(parameters, files),
             trainable_parameters=trainable,
             flops_forward=forward,
             flops_backward=None if self.question.inference else backward,
-            flops_per_token=forward // tokens if tokens else None,
+            flops_per_token=forward // self._tokens if self._tokens else None,
             flops_uncounted=uncounted,
             training_memory=training,
             largest_batch=largest,
-            fits=None if self.room is None or needed is None else needed.high <= self.room,
+            fits=self._fits(needed),
             inference_memory=inference,
             contexts=self._contexts(plain, inference),
-            file_bytes=files,
-            device_memory=self.room,
-            warnings=self.warnings,
-            versions=versions(self.job),
         )
+        return self._timed(answer, works)
+
+    def of_values(self, model: nn.Module, why: str) -> Estimate:
+        """The answer for a real model that `meta` tensors cannot run: counted on random values, memory by formula."""
+        self.warnings.append(f"{why}; counted on random values, which may take another path than yours; memory is by formula, and wider")
+        recipe, files = self.job.recipe, file_bytes(model)
+        forward, backward = _told(self.subject, self.question, lambda: count_by_values(model, self.workload))
+        training = None if self.question.inference else predict_coarsely(model, self.workload, recipe, CONTEXT)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        answer = Estimate(
+            **self._known(parameters, files),
+            trainable_parameters=0 if self.question.inference else parameters,
+            flops_forward=forward,
+            flops_backward=None if self.question.inference else backward,
+            training_memory=training,
+            fits=self._fits(training),
+        )
+        return self._timed(answer, [])
+
+    def _known(self, parameters: int, files: dict[str, int]) -> dict[str, Any]:
+        """What does not depend on how the model was run."""
+        return {"model": self.subject.name, "library": self.subject.library, "task": self.job.task, "sample": self._sample(),
+                "parameters": parameters, "file_bytes": files, "device_memory": self.room, "warnings": self.warnings,
+                "versions": versions(self.job)}  # fmt: skip
+
+    def _fits(self, needed: Memory | None) -> bool | None:
+        return None if self.room is None or needed is None else needed.high <= self.room
+
+    @property
+    def _tokens(self) -> int | None:
+        return self.job.recipe.input.sequence_length if self.job.recipe.input.kind == "text" else None
+
+    def _timed(self, answer: Estimate, works: Works) -> Estimate:
+        device = self.question.device
+        return answer if device is None else price_times(answer, works, self.question, catalogue.devices()[device])
 
     def _training(self, model: nn.Module) -> tuple[Memory, int | None]:
         recipe, target = self.job.recipe, self.job.target
@@ -163,20 +200,20 @@ def _completed(job: Job, subject: Subject, question: Question) -> Job:
     return job.model_copy(update={"task": subject.task, "build": subject.build, "recipe": recipe})
 
 
-def _build(job: Job, subject: Subject, question: Question) -> tuple[nn.Module, Workload]:
+def _build(job: Job, subject: Subject, question: Question, device: str) -> tuple[nn.Module, Workload]:
     if subject.factory is None:
-        model = build_model(job, "meta")
+        model = build_model(job, device)
         if question.inputs or subject.task == UNSPECIFIED:
             return model, given_workload(question.inputs or [f"input_ids=int64:{job.recipe.input.sequence_length}"])
         return model, workload_of(job)
     try:
-        with torch.device("meta"):
+        with torch.device(device):
             made = subject.factory(**subject.build.config)
     except Exception as error:
         raise CheckError(f"{subject.library}:{subject.name} raises {type(error).__name__}: {' '.join(str(error).split())}") from error
     if not isinstance(made, nn.Module):
         raise CheckError(f"{subject.library}:{subject.name} returns a {type(made).__name__}, not a torch.nn.Module")
-    return made.to("meta").requires_grad_(True).eval(), given_workload(question.inputs)
+    return made.to(device).requires_grad_(True).eval(), given_workload(question.inputs)
 
 
 def _told(subject: Subject, question: Question, work: Any) -> Any:
@@ -187,7 +224,7 @@ def _told(subject: Subject, question: Question, work: Any) -> Any:
         raise
     except _OWN_VALUES as error:
         reason = "decides by the values of its tensors, which cannot be foreseen without them"
-        raise CheckError(f"{subject.name} {reason}: {_brief(error)}") from error
+        raise DependsOnValues(f"{subject.name} {reason}: {_brief(error)}") from error
     except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
         size = f"an image of {question.image_size} pixels" if question.image_size else f"a batch of {question.batch}"
         way_out = f"; its own size is {subject.image_size}" if question.image_size and subject.image_size else ""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from advisor.estimating.question import Question
 from advisor.recipe import Library, Recipe
+from advisor.verify.work import Work
 from advisor.wire import Quantity, Wire
 
 TIME_LIMIT_S = 60.0  # of one check, where nothing else is said
@@ -78,6 +79,9 @@ class StaticEvidence(Wire):
     training_memory: Memory | None = None
     inference_memory: Memory | None = None
     file_bytes: dict[str, int] = Field(default_factory=dict, description="by format: fp32, fp16, int8, int4")
+    operators: list[tuple[Work, int]] = Field(
+        default_factory=list, description="of one sample's forward pass at the recipe's precision, each with how often; empty: not read"
+    )
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
     is_network_isolated: bool = Field(True, description="whether the check ran without a network")

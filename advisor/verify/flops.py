@@ -16,6 +16,7 @@ from advisor.verify.batches import Batch, forward, make_batch
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Job
 from advisor.verify.shapes import MetaOperators
+from advisor.verify.unpriced import unpriced_name
 from advisor.verify.workload import Workload
 
 MOST_PARAMETERS = 200_000_000
@@ -23,14 +24,8 @@ MOST_MULTIPLY_ADDS = 20_000_000_000
 """What the cross-check takes on: beyond it a run on real CPU tensors takes longer than a report may."""
 
 _OPERATIONS_PER_MULTIPLY_ADD = 2
-# heavy operators that FlopCounterMode (torch 2.15) has no formula for; those of other namespaces are named as a matter of course
-_UNCOUNTED = frozenset(
-    """_grouped_mm _scaled_grouped_mm _native_multi_head_attention _transformer_encoder_layer_fwd _fft_r2c _fft_c2c _fft_c2r
-    _cdist_forward grid_sampler_2d grid_sampler_3d _thnn_fused_lstm_cell _thnn_fused_gru_cell mkldnn_rnn_layer _cudnn_rnn
-    _trilinear _sparse_mm""".split()  # noqa: SIM905
-)
-_FVCORE_PRODUCTS = ("conv", "linear", "addmm", "matmul", "bmm", "mm", "einsum", "baddbmm")
-_FVCORE_BLIND_SPOTS = ("lstm", "gru", "rnn_tanh", "rnn_relu", "scaled_dot_product_attention")
+FVCORE_PRODUCTS = ("conv", "linear", "addmm", "matmul", "bmm", "mm", "einsum", "baddbmm")
+_FVCORE_BLIND_SPOTS = ("lstm", "gru", "rnn_tanh", "rnn_relu", "scaled_dot_product_attention", "_convolution_mode")
 
 
 def count_flops(model: nn.Module, batch: Batch, job: Job) -> tuple[int, list[str]]:
@@ -77,9 +72,7 @@ class _HeavyOperators(TorchDispatchMode):
         self.uncounted: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        namespace, _, name = func._overloadpacket._qualified_op_name.partition("::")
-        if name in _UNCOUNTED or namespace not in ("aten", "prim", "prims", "profiler"):
-            self.uncounted.add(f"{namespace}.{name}")
+        self.uncounted |= unpriced_name(func)
         return func(*args, **(kwargs or {}))
 
 
@@ -96,11 +89,12 @@ def cross_check_flops(job: Job) -> tuple[int | None, str]:
     if operations > _OPERATIONS_PER_MULTIPLY_ADD * MOST_MULTIPLY_ADDS:
         return None, f"{operations / 2e9:.0f} GMACs are too many for a run on a CPU (at most {MOST_MULTIPLY_ADDS / 1e9:.0f})"
     try:
-        multiply_adds, unknown = _count_with_fvcore(job)
+        counts, unknown = count_with_fvcore(build_model(job, "cpu"), job)
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
         return None, f"fvcore could not trace the model: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
     if unknown:
         return None, f"fvcore does not count {', '.join(unknown)}"
+    multiply_adds = sum(counts.get(name, 0) for name in FVCORE_PRODUCTS)
     return _OPERATIONS_PER_MULTIPLY_ADD * multiply_adds, "fvcore on real CPU tensors, attention unfused; multiply-adds x 2"
 
 
@@ -119,20 +113,21 @@ class _OnTensors(nn.Module):
         return first
 
 
-def _count_with_fvcore(job: Job) -> tuple[int, list[str]]:
-    """Multiply-adds in matrix products and convolutions, and the heavy operators that fvcore met and does not know."""
+def count_with_fvcore(model: nn.Module, job: Job) -> tuple[dict[str, int], list[str]]:
+    """What fvcore counts of one sample, by operator, and the heavy operators that it met and does not know.
+
+    `model` is on the CPU. Products and convolutions are counted in multiply-adds, norms, pooling and resizing in operations.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fvcore traces with torch.jit, which is on its way out and says so at length
         from fvcore.nn import FlopCountAnalysis
 
-        model = build_model(job, "cpu")
         _unfuse_attention(model)
         batch = make_batch(job, 1, "cpu")
         analysis = FlopCountAnalysis(_OnTensors(model, job, list(batch)), tuple(batch.values()))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        counts = analysis.by_operator()
-    unknown = [name for name in _FVCORE_BLIND_SPOTS if f"aten::{name}" in analysis.unsupported_ops()]
-    return int(sum(count for name, count in counts.items() if name in _FVCORE_PRODUCTS)), unknown
+        counts = {name: int(count) for name, count in analysis.by_operator().items()}
+    return counts, [name for name in _FVCORE_BLIND_SPOTS if f"aten::{name}" in analysis.unsupported_ops()]
 
 
 def _unfuse_attention(model: nn.Module) -> None:

@@ -38,6 +38,8 @@ HIGH_FACTOR_DEPTHWISE = 1.22
 """How far above the prediction a run may lie, by the kernels that cuDNN may choose. Of 17 measured runs of transformers with
 fixed lengths none was beyond the first, of 9 of nets with full or grouped convolutions none beyond the second. Of 22 of nets
 with depthwise convolutions 3 were 15 to 21 % above: there cuDNN's choice, and with it the workspace, changes with the batch."""
+UNPRICED = 1.1
+"""Further up where an operator takes temporaries that nobody knows: judgement, as `inference.INTERVAL` is for workspaces."""
 _CONVOLUTIONAL = 2  # convolutions from which a model counts as convolutional: a patch embedding alone does not make one
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -117,6 +119,8 @@ def price(trace: Trace, peak: LivePeak, recipe: Recipe, target: Target) -> Memor
         low, spread = low + CONTEXT_RANGE[0], spread + CONTEXT_RANGE[1] - CONTEXT
     if recipe.optimizer.name.endswith("8bit"):
         notes.append(f"the states of {recipe.optimizer.name} are priced: a byte an element, and a scale a block")
+    if trace.unpriced:
+        notes.append(f"what {', '.join(sorted(trace.unpriced))} takes besides its outputs is not known: the upper end is raised")
     factor, reason = safety(trace)
     total = sum(kinds.values())
     high = int(total * factor) + spread
@@ -131,13 +135,18 @@ def price(trace: Trace, peak: LivePeak, recipe: Recipe, target: Target) -> Memor
         high=high,
         categories=kinds,
         peak_at=peak.place,
-        method=f"{_METHOD_CUDA if target.kind in _CUDA else _METHOD_LIVE}; at most {factor} times that: {reason}",
+        method=f"{_METHOD_CUDA if target.kind in _CUDA else _METHOD_LIVE}; at most {factor:.3g} times that: {reason}",
         notes=notes,
     )
 
 
 def safety(trace: Trace) -> tuple[float, str]:
     """The factor to the upper end of the interval, and why it is that."""
+    factor, reason = _safety_of_kernels(trace)
+    return (factor * UNPRICED, f"{reason}, and some operators have no price") if trace.unpriced else (factor, reason)
+
+
+def _safety_of_kernels(trace: Trace) -> tuple[float, str]:
     passes = sum(name == "forward" for _, name in trace.phases)
     if trace.depthwise >= _CONVOLUTIONAL * passes:
         return HIGH_FACTOR_DEPTHWISE, "which kernels and workspaces cuDNN takes for depthwise convolutions cannot be foreseen"

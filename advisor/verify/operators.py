@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,8 @@ from torch.utils.flop_counter import flop_registry
 
 from advisor.verify.cuda_choices import CudaChoices
 from advisor.verify.shapes import MetaOperators
-
-KINDS = (
-    "dense", "pointwise", "grouped", "depthwise", "large_depthwise", "matmul", "attention",
-    "batch_norm", "norm", "softmax", "copy", "gather", "elementwise",
-)  # fmt: skip
-"""Kinds of work, as the coefficients in catalogue/efficiency.yaml name them."""
+from advisor.verify.work import Work
+from advisor.verify.workload import Workload
 
 _NAMED = {
     "mm": "matmul", "addmm": "matmul", "bmm": "matmul", "baddbmm": "matmul",
@@ -34,21 +30,6 @@ _TUNED_KERNEL = (
     25  # 5 x 5: the largest depthwise kernel that cuDNN and PyTorch have a kernel of their own for (native/cudnn, DepthwiseConv2d.cu)
 )
 _EMPTY = frozenset({"empty", "empty_strided", "empty_like", "new_empty", "detach"})
-
-
-class Work(NamedTuple):
-    """One operator over one sample. `rows` x `depth` x `width` is its matrix product (a group's, for a convolution), else 0s.
-
-    `moved` and `weights` are bytes: activations read and written, and parameters and buffers read.
-    """
-
-    kind: str
-    flops: int
-    moved: int
-    weights: int
-    rows: int
-    depth: int
-    width: int
 
 
 class _Reader(MetaOperators):
@@ -80,18 +61,29 @@ class _Reader(MetaOperators):
         return out
 
 
-def read_operators(model: nn.Module, image: tuple[int, int, int], lower: torch.dtype | None) -> Counter[Work]:
-    """The operators of a forward pass of a `meta` model over one image of [channels, height, width], and how often each occurs.
+_LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_NOT_READ = (RuntimeError, TypeError, ValueError, IndexError, AssertionError, NotImplementedError, AttributeError)
+
+
+def operators_at(model: nn.Module, workload: Workload, precision: str) -> list[tuple[Work, int]]:
+    """`read_operators` under the autocast of a precision; empty where the model cannot be run so, and FLOPs alone have to serve."""
+    try:
+        return read_operators(model, workload, _LOWER.get(precision))
+    except _NOT_READ:
+        return []
+
+
+def read_operators(model: nn.Module, workload: Workload, lower: torch.dtype | None) -> list[tuple[Work, int]]:
+    """The operators of a forward pass of a `meta` model over one sample of its workload, and how often each occurs.
 
     `lower` is what autocast casts products to; None leaves the model's own type.
     """
     model.eval()
-    choices = CudaChoices(lower)
-    sample = torch.empty((1, *image), device="meta", dtype=next(model.parameters()).dtype)
+    choices, batch = CudaChoices(lower), workload.batch(1)
     with _Reader(model) as reader, torch.no_grad(), choices, choices.autocast():
-        model(sample)
+        workload.forward(model, batch)
     works: Counter[Work] = reader.works
-    return works
+    return list(works.items())
 
 
 def _convolution_kind(args: Any) -> str:

@@ -21,6 +21,7 @@ from advisor.verify.workload import Workload
 _COARSE = (0.5, 2.0)
 """Outputs of layers against what autograd saves: it keeps some of them, and inputs, masks and statistics beside them. Twice and
 half bracket the ratio of the two for the nets of the tests."""
+_PAIR = 2  # samples that are run, for BatchNorm wants more than one; the outputs of more are so many times as large
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
@@ -81,7 +82,7 @@ def predict_coarsely(model: nn.Module, workload: Workload, recipe: Recipe, conte
     """Peak memory without a trace: states by formula, activations as the sum of the layers' outputs; a wide interval."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
-    kept = _outputs_of_layers(model, workload, recipe.batch.per_device) * _BYTES[recipe.precision]
+    kept = _outputs_of_layers(model, workload, _PAIR) * recipe.batch.per_device // _PAIR * _BYTES[recipe.precision]
     kinds = {"weights": weights, "gradients": 4 * trained, "optimizer_state": int(STATE_BYTES.get(recipe.optimizer.name, 8.0) * trained),
              "activations": kept, "context": context}  # fmt: skip
     sure = sum(kinds.values()) - kept

@@ -11,6 +11,8 @@ from advisor.verify.evidence import Job, StaticEvidence
 from advisor.verify.flops import count_flops, cross_check_flops
 from advisor.verify.inference import file_bytes, predict_inference_memory
 from advisor.verify.memory import predict_training_memory
+from advisor.verify.operators import operators_at
+from advisor.verify.workload import workload_of
 
 _PACKAGES = {"timm": ("torch", "timm"), "transformers": ("torch", "transformers"), "torch": ("torch",), "tabular": ("torch", "tabicl")}
 
@@ -24,7 +26,7 @@ def check_static(job: Job) -> StaticEvidence:
     start = time.perf_counter()
     model = build_model(job, "meta")
     flops, uncounted = count_flops(model, make_batch(job, 1, "meta"), job)
-    files = file_bytes(model)
+    files, works = file_bytes(model), operators_at(model, workload_of(job), job.recipe.precision)
     training, trainable = predict_training_memory(job)
     checked, detail = cross_check_flops(job) if job.cross_check else (None, None)
     return StaticEvidence(
@@ -38,6 +40,7 @@ def check_static(job: Job) -> StaticEvidence:
         training_memory=training,
         inference_memory=predict_inference_memory(job, model),
         file_bytes=files,
+        operators=works,
         seconds=time.perf_counter() - start,
         versions=versions(job),
     )

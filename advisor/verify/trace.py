@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from advisor.verify.shapes import MetaOperators
+from advisor.verify.unpriced import unpriced_name
 
 _aten = torch.ops.aten
 _ADD = _aten.add.Tensor
@@ -40,6 +41,7 @@ class Trace:
     starts: list[int] = field(default_factory=list)  # the event that each step begins with
     convolutions: int = 0  # calls in forward passes
     depthwise: int = 0  # those of them with a group a channel
+    unpriced: set[str] = field(default_factory=set)  # operators whose temporaries on CUDA nobody knows
     sums: dict[int, int] = field(default_factory=dict)  # allocation: the one that CUDA would have added it to in place
 
     def phase_of(self, number: int) -> tuple[str, int]:
@@ -81,6 +83,7 @@ class Recorder(MetaOperators):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = super().__torch_dispatch__(func, types, args, kwargs)
+        self.trace.unpriced |= unpriced_name(func)
         fresh = None
         if isinstance(out, Tensor):
             fresh = self._see(out, func)

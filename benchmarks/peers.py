@@ -1,17 +1,19 @@
-"""How long a prediction of training memory takes, in how much memory, beside what other tools take for what they answer.
+"""What other tools answer of a model, how long they take and in how much memory, beside a prediction of training memory.
 
-    python benchmarks/memory_speed.py [--runs N]
+    python benchmarks/peers.py [--runs N]
 
 Each line is a process of its own; times are of the call alone, after imports, the median of the runs. The tools answer less:
-fvcore and calflops count FLOPs, torchinfo sums the sizes of outputs, DeepSpeed's and accelerate's estimators price model states
-alone. What is not installed is left out. Ratios are to this project's time for the same model in the same run.
+fvcore and calflops count operations, torchinfo sums the sizes of outputs, DeepSpeed's and accelerate's estimators price model
+states alone. They run in a side environment that is made on first use (in .cache/). Ratios are to this project's time for the
+same model in the same run; memory is for training in bf16 with AdamW at batch 32.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
-import importlib.util
+import io
 import json
 import os
 import platform
@@ -21,11 +23,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from side import ROOT, side_python
+
+PACKAGES = ("torchinfo==1.8.0", "calflops==0.3.2", "deepspeed==0.19.8", "accelerate==1.15.0", "py-cpuinfo", "ninja", "einops", "hjson",
+            "msgpack")  # fmt: skip
 BYTES_A_KIB = 1024
+GIB = 2**30
 TARGETS = {"resnet50": 0.5, "vit_base_patch16_224": 0.5, "bert-base-uncased": 0.5, "meta-llama/Llama-3.1-8B": 5.0}  # seconds
 TARGET_RSS = 2.0  # GiB
 SMALL = ("resnet50", "vit_base_patch16_224", "bert-base-uncased")
@@ -42,49 +47,46 @@ def main() -> None:
         return
     machine = f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
     print(f"{datetime.date.today()}, {machine}, Python {platform.python_version()}")
-    print(f"{'model':26} {'tool':12} {'seconds':>8} {'target':>7} {'ratio':>7} {'RSS GiB':>8}")
+    print(f"{'model':26} {'tool':12} {'seconds':>8} {'target':>7} {'ratio':>7} {'RSS GiB':>8}  answer")
     for model, target in TARGETS.items():
         ours = run("advisor", model, arguments.runs)
-        print(f"{model:26} {'advisor':12} {ours['seconds']:8.3f} {target:7.1f} {1.0:7.1f} {ours['rss']:8.2f}")
-        for tool, models in PEERS.items():
-            if model in models and importlib.util.find_spec(tool) is not None:
-                found = run(tool, model, arguments.runs)
-                shown = (
-                    f"{found['seconds']:8.3f} {'':7} {found['seconds'] / ours['seconds']:7.1f} {found['rss']:8.2f}"
-                    if found
-                    else "   failed"
-                )
-                print(f"{'':26} {tool:12} {shown}")
-    missing = [tool for tool in PEERS if importlib.util.find_spec(tool) is None]
-    if missing:
-        print(f"not installed: {', '.join(missing)}")
+        print(f"{model:26} {'advisor':12} {ours['seconds']:8.3f} {target:7.1f} {1.0:7.1f} {ours['rss']:8.2f}  {ours['answer']}", flush=True)
+        for tool in (tool for tool, models in PEERS.items() if model in models):
+            found = run(tool, model, arguments.runs)
+            times = (
+                f"{found['seconds']:8.3f} {'':7} {found['seconds'] / ours['seconds']:7.1f} {found['rss']:8.2f}" if found else "   failed"
+            )
+            print(f"{'':26} {tool:12} {times}  {found.get('answer', '')}", flush=True)
 
 
-def run(tool: str, model: str, runs: int) -> dict[str, float]:
-    command = [sys.executable, __file__, "--one", tool, model, "--runs", str(runs)]
+def run(tool: str, model: str, runs: int) -> dict[str, Any]:
+    python = sys.executable if tool == "advisor" else side_python("peers", PACKAGES)
+    command = [python, __file__, "--one", tool, model, "--runs", str(runs)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         print(done.stderr[-500:], file=sys.stderr)
         return {}
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
-def measure(tool: str, model: str, runs: int) -> dict[str, float]:
-    """Median wall seconds after a first call, and the largest resident size of the process."""
+def measure(tool: str, model: str, runs: int) -> dict[str, Any]:
+    """What it answers, the median wall seconds after a first call, and the largest resident size of the process."""
     work = ours(model) if tool == "advisor" else PEER_WORK[tool](model)
-    work()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        answer = ANSWERS[tool](work(), printed)
     seconds = []
     for _ in range(runs):
         start = time.perf_counter()
-        work()
+        with contextlib.redirect_stdout(io.StringIO()):
+            work()
         seconds.append(time.perf_counter() - start)
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_A_KIB / 2**30
-    return {"seconds": statistics.median(seconds), "rss": rss}
+    return {"answer": answer, "seconds": statistics.median(seconds), "rss": rss}
 
 
-def ours(name: str) -> Callable[[], object]:
+def ours(name: str) -> Callable[[], Any]:
     from advisor.verify.light_imports import import_without_compiler
 
     import_without_compiler(("torch", "timm", "transformers.modeling_utils", "transformers.models.auto.modeling_auto"))
@@ -155,6 +157,21 @@ def with_accelerate(name: str) -> Callable[[], object]:
 
 PEER_WORK = {"fvcore": with_fvcore, "torchinfo": with_torchinfo, "calflops": with_calflops,
              "deepspeed": with_deepspeed, "accelerate": with_accelerate}  # fmt: skip
+
+ANSWERS: dict[str, Callable[[Any, io.StringIO], str]] = {
+    "advisor": lambda found, _: f"peak {found[0].total / GIB:.2f} GiB ({found[0].low / GIB:.2f} to {found[0].high / GIB:.2f}) on a GPU",
+    "fvcore": lambda found, _: f"{found / 1e9:.2f} GMACs",
+    "torchinfo": lambda found, _: f"{found.total_mult_adds / 32e9:.2f} GMACs, {found.total_output_bytes / GIB:.2f} GiB of outputs",
+    "calflops": lambda found, _: f"{found[1]}, {found[0]}",
+    "deepspeed": lambda _, printed: _first_estimate(printed.getvalue()),
+    "accelerate": lambda found, _: f"weights {found[0] / GIB:.2f} GiB; its report prints four times that for training with Adam",
+}
+
+
+def _first_estimate(printed: str) -> str:
+    """The line of DeepSpeed's table for all states on the GPU: `per CPU | per GPU | options`."""
+    line = next(line for line in printed.splitlines() if "offload_optimizer=none" in line)
+    return f"states {line.split('|')[1].strip()}"
 
 
 if __name__ == "__main__":
