@@ -37,7 +37,7 @@ schemas: .venv/all
 	@touch $@
 
 .venv/all: .venv/uv pyproject.toml
-	$(INSTALL) --editable ".[peft,tabular,graph,rl,segmentation,diffusion,ray,dev]"
+	$(INSTALL) --editable ".[peft,tabular,graph,rl,segmentation,diffusion,ray,project,dev]"
 	@touch $@ .venv/core
 
 clean:

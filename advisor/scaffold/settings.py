@@ -1,0 +1,70 @@
+"""`config.yaml`: the report's recipe as it stands, and beside it what a recipe does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from advisor.recipe import Recipe
+from advisor.report import Report
+from advisor.scaffold.families import Family
+
+# What no recipe says. None of it is published for the problem at hand: each is a judgement, to be changed freely.
+SHARE = 0.15  # of the samples for validation, and as many for the test
+WORKERS = 4
+CHECKPOINT_STEPS = 500
+PATIENCE = 10  # evaluations without a better score, where the recipe stops early without saying after how many
+PLATEAU = {"factor": 0.5, "patience": 5}
+RATE_SPAN = 3.0  # the search goes from a third of the recipe's learning rate to three times it
+DECAY_SPAN = 10.0
+TRIALS = 30
+STARTUP_TRIALS = 5
+
+_ABOUT = {
+    "recipe": "The design report's recipe, number for number; why each is as it is stands in the report's decisions.",
+    "project": "What a recipe does not say (basis: judgement).",
+    "model": "How the model is built where its weights are not loaded.",
+    "search": "What tune.py tries (basis: judgement, around the recipe's values).",
+    "smoke": "What --smoke lays over all of the above.",
+}
+
+
+def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of config.yaml."""
+    return {
+        "recipe": recipe.to_wire(),
+        "project": {
+            "seed": report.provenance.seed,
+            "split": {"validation": SHARE, "test": SHARE},
+            "workers": WORKERS,
+            "checkpointSteps": CHECKPOINT_STEPS,
+            "patience": _patience(recipe),
+            "plateau": PLATEAU,
+        },
+        "search": {"trials": TRIALS, "startupTrials": STARTUP_TRIALS, "space": search_space(recipe)},
+        "smoke": family.miniature(recipe, build),
+    }
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """The sections as YAML, each under a line that says what it is. Only ASCII: whatever a text holds shows and does nothing."""
+    parts = [f"# {_ABOUT[name]}\n{yaml.safe_dump({name: value}, sort_keys=False, width=120)}" for name, value in settings.items()]
+    return "\n".join(parts)
+
+
+def search_space(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Around the recipe's values: the learning rate first, which matters most, then the weight decay."""
+    space: dict[str, dict[str, Any]] = {}
+    spans = {"learningRate": (recipe.optimizer.learning_rate, RATE_SPAN), "weightDecay": (recipe.optimizer.weight_decay, DECAY_SPAN)}
+    for name, (value, span) in spans.items():
+        if value:
+            space[f"recipe.optimizer.{name}"] = {"low": float(f"{value / span:.3g}"), "high": float(f"{value * span:.3g}"), "log": True}
+    return space
+
+
+def _patience(recipe: Recipe) -> int | None:
+    """Evaluations without a better score after which to stop, or None for never."""
+    stopping = next((one for one in recipe.regularization if one.name == "early_stopping"), None)
+    return None if stopping is None else int(stopping.value or PATIENCE)
