@@ -23,19 +23,19 @@ COMMON = ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of project. `miniature` gives what a smoke run lays over the settings."""
+    """One kind of project. `miniature` gives what a smoke run lays over the settings, `values` what the template is told."""
 
     name: str
     about: str
     library: str
     tasks: tuple[str, ...]
-    data: str
     requirements: tuple[str, ...]
     miniature: Callable[[Recipe, Mapping[str, Any]], Changes]
+    values: Callable[[Recipe, str, Facts], Changes]
     skeleton: str = "training"
+    evaluations: int = 1
     adaptations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    values: Callable[[Recipe, str, Facts], Changes] = lambda recipe, task, facts: {}
 
     def covers(self, recipe: Recipe, task: str) -> bool:
         fits = not self.adaptations or recipe.model.adaptation in self.adaptations
@@ -44,7 +44,24 @@ class Family:
 
 def _image_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     return {
+        "data": "a folder with labels.csv (file,value) and its images"
+        if task == "image_regression"
+        else "a folder with one folder of images for each class",
         "regression": task == "image_regression",
+        "partly": recipe.model.adaptation in ("freeze", "linear_probe"),
+        "adjusts": _adjusts(facts),
+    }
+
+
+def _text_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    columns = "text, text_pair, label" if task == "text_pair_classification" else "text, label"
+    return {
+        "data": "a JSONL file with lists of tokens and tags (and group, where texts belong together)"
+        if task == "token_classification"
+        else f"a CSV or JSONL file with the columns {columns} (and group, where texts belong together)",
+        "regression": task == "text_regression",
+        "pairs": task == "text_pair_classification",
+        "tokens": task == "token_classification",
         "partly": recipe.model.adaptation in ("freeze", "linear_probe"),
         "adjusts": _adjusts(facts),
     }
@@ -60,10 +77,20 @@ FAMILIES = (
         about="images with timm: classification and regression",
         library="timm",
         tasks=("image_classification", "image_regression"),
-        data="a folder with one folder of images for each class; for regression, a folder with images and labels.csv",
         requirements=("pillow", "timm", "torchvision"),
         miniature=miniature.timm,
         values=_image_values,
+    ),
+    Family(
+        name="text",
+        about="text with transformers: classification of texts, pairs and tokens, regression",
+        library="transformers",
+        tasks=("text_classification", "text_pair_classification", "text_regression", "token_classification"),
+        requirements=("protobuf", "tokenizers", "transformers"),
+        miniature=miniature.transformers,
+        adaptations=("full", "layer_decay", "freeze", "linear_probe", "scratch"),
+        evaluations=2,
+        values=_text_values,
     ),
 )
 

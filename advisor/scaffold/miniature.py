@@ -29,6 +29,20 @@ TIMM_MINIATURES = {
 TIMM_OTHER = "test_vit"
 TIMM_PIXELS = 64
 
+# The settings of transformers' configurations that make a model large, each at a size that keeps every kind of layer.
+SMALL = {
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers"), 2),
+    **dict.fromkeys(("hidden_size", "dim", "d_model", "n_embd", "embedding_size", "pooler_hidden_size"), 64),
+    **dict.fromkeys(("intermediate_size", "hidden_dim", "d_ff", "encoder_ffn_dim", "decoder_ffn_dim", "ffn_dim"), 128),
+    **dict.fromkeys(("num_attention_heads", "n_heads", "n_head", "num_heads", "encoder_attention_heads", "decoder_attention_heads"), 4),
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "d_kv": 16,
+    "query_pre_attn_scalar": 16,
+    "vocab_size": 512,
+}
+TOKENS = 32
+
 
 def run(recipe: Recipe, **changes: Any) -> dict[str, Any]:
     """The changes that every family makes, and those given."""
@@ -37,7 +51,7 @@ def run(recipe: Recipe, **changes: Any) -> dict[str, Any]:
     length = {"steps": None, "epochs": EPOCHS} if recipe.steps is None else {"steps": EPOCHS}
     return {
         "recipe": {"batch": batch, **length, "model": {"pretrained": False}, **changes},
-        "project": {"workers": 0, "checkpointSteps": 1},
+        "project": {"workers": 0, "checkpointSteps": 1, "evaluationsPerEpoch": 1},
         "search": {"trials": TRIALS, "startupTrials": 1},
     }
 
@@ -46,3 +60,15 @@ def timm(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     known = (small for start, small in TIMM_MINIATURES.items() if recipe.model.id.startswith(start))
     model = {"id": next(known, TIMM_OTHER), "pretrained": False}
     return run(recipe, model=model, input={"imageSize": TIMM_PIXELS})
+
+
+def transformers(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    changes = run(recipe, input={"sequenceLength": TOKENS})
+    return {**changes, "architecture": small_config(config)}
+
+
+def small_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of the same architecture, with every size cut; ids of tokens beyond the vocabulary fall back to the class's own."""
+    small = {name: min(value, SMALL[name]) if name in SMALL and isinstance(value, int) else value for name, value in config.items()}
+    kept = {name: value for name, value in small.items() if not (name.endswith("_token_id") and int(value or 0) >= SMALL["vocab_size"])}
+    return kept

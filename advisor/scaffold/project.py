@@ -43,13 +43,14 @@ def project_texts(report: Report, request: Request | None = None) -> dict[str, s
     """Every file of the project by name. Raises UsageError as `scaffold` does."""
     recipe, family, task = _covered(report)
     facts = {fact.fact: fact.value for fact in report.facts}
+    values = family.values(recipe, task, facts)
     build = catalogue.models()[recipe.model.id].build
     return {
         **shared_files(family),
-        "task.py": render_task(family, family.values(recipe, task, facts)),
+        "task.py": render_task(family, values),
         "config.yaml": settings_text(settings_of(report, recipe, family, build.config)),
         "requirements.txt": pinned((*COMMON, *family.requirements)),
-        "README.md": render_markdown_template("scaffold/README.md.j2", report=report, family=family),
+        "README.md": render_markdown_template("scaffold/README.md.j2", report=report, family=family, data=values["data"]),
         "model_card.md": render_model_card(report, request),
     }
 

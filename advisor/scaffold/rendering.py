@@ -19,7 +19,7 @@ _OPTIMIZER = re.compile(r"# --- optimizer and schedule .*?(?=# --- )", re.DOTALL
 def render_task(family: Family, values: Mapping[str, Any]) -> str:
     """The text of task.py."""
     template = environment().get_template(f"scaffold/{family.name}/task.py.j2")
-    return _GAP.sub("\n\n\n", template.render(data=family.data, **values)).strip("\n") + "\n"
+    return _GAP.sub("\n\n\n", template.render(values)).strip("\n") + "\n"
 
 
 def shared_files(family: Family) -> dict[str, str]:

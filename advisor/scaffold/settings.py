@@ -40,6 +40,7 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
             "split": {"validation": SHARE, "test": SHARE},
             "workers": WORKERS,
             "checkpointSteps": CHECKPOINT_STEPS,
+            "evaluationsPerEpoch": family.evaluations,
             "patience": _patience(recipe),
             "plateau": PLATEAU,
         },

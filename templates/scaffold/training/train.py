@@ -73,8 +73,17 @@ def make_optimizer(groups: list[dict[str, Any]], settings: Settings) -> torch.op
     optimizer = settings["recipe"]["optimizer"]
     options = {"lr": optimizer["learningRate"], "betas": optimizer.get("betas"), "momentum": optimizer.get("momentum")}
     given = {name: value for name, value in options.items() if value is not None}
-    factories = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}
-    return factories[optimizer["name"]](groups, **given)
+    name = optimizer["name"]
+    if name.endswith("8bit") and torch.cuda.is_available():
+        import bitsandbytes
+
+        return {"adamw_8bit": bitsandbytes.optim.AdamW8bit, "paged_adamw_8bit": bitsandbytes.optim.PagedAdamW8bit}[name](groups, **given)
+    if name in ("lamb", "lion"):
+        from timm.optim import Lamb, Lion
+
+        return {"lamb": Lamb, "lion": Lion}[name](groups, **given)
+    factories = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop, "adafactor": torch.optim.Adafactor}
+    return factories.get(name, torch.optim.AdamW)(groups, **given)  # 8-bit states need a GPU: without one they are 32-bit
 
 
 def rate_factor(step: int, total: int, schedule: Settings, epochs: float) -> float:
@@ -147,13 +156,16 @@ class Trainer:
         return self.progress.best
 
     def _epoch(self, writer: SummaryWriter) -> None:
+        """The steps of an epoch, or what is left of it, up to the next evaluation."""
         epoch, done = divmod(self.progress.step, self.steps_per_epoch)
         shuffled = torch.Generator().manual_seed(self.settings["project"]["seed"] + epoch)
         order = torch.randperm(len(self.sets["train"]), generator=shuffled).tolist()
+        part = math.ceil(self.steps_per_epoch / self.settings["project"]["evaluationsPerEpoch"])
+        until = min(self.steps_per_epoch, (done // part + 1) * part)
         batch = self.recipe["batch"]["effective"]
         batches = iter(make_loader(self.sets["train"], self.settings, order[done * batch : self.steps_per_epoch * batch]))
         set_mode(self.model)
-        bar = tqdm(range(done, self.steps_per_epoch), f"epoch {epoch + 1}", disable=None, leave=False)
+        bar = tqdm(range(done, until), f"epoch {epoch + 1}", disable=None, leave=False)
         for _ in bar:
             if self.progress.step == self.total:
                 break
@@ -277,6 +289,8 @@ def parse_arguments(about: str, **further: Any) -> argparse.Namespace:
     arguments = parser.parse_args()
     if not arguments.smoke and arguments.data is None:
         parser.error("name your data with --data PATH, or try --smoke")
+    if arguments.smoke:
+        torch.set_num_threads(1)  # several only wait for each other over tensors as small as these
     arguments.output = arguments.output or HERE / "runs" / ("smoke" if arguments.smoke else "train")
     return arguments
 
