@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from advisor.pipeline import design
     from advisor.report import Report, Status
     from advisor.request import Request
-    from advisor.scaffold.project import scaffold
+    from advisor.scaffolding.project import scaffold
 
 __version__ = "0.1.0"
 __all__ = [
@@ -46,7 +46,7 @@ _HOMES = {
     "Report": "report",
     "Status": "report",
     "Request": "request",
-    "scaffold": "scaffold.project",
+    "scaffold": "scaffolding.project",
 }
 
 

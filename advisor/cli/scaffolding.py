@@ -18,7 +18,7 @@ from advisor.request import Request
 
 def run(arguments: argparse.Namespace) -> int:
     """Read a report, or design the request by rules alone, and write the project."""
-    from advisor.scaffold import scaffold
+    from advisor.scaffolding import scaffold
 
     report, request = _read(arguments)
     for path in scaffold(report, arguments.output, arguments.force, request=request):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from advisor.recipe import Recipe
-from advisor.scaffold import miniature
+from advisor.scaffolding import miniature
 
 ADJUSTED_BALANCE = ("imbalanced", "long_tail")  # for which the loss rules adjust the logits by the class frequencies
 

@@ -12,10 +12,10 @@ from advisor.render.environment import render_markdown_template
 from advisor.render.model_card import render_model_card
 from advisor.report import Report
 from advisor.request import Request
-from advisor.scaffold.families import COMMON, FAMILIES, Family, family_of
-from advisor.scaffold.pins import pinned
-from advisor.scaffold.rendering import render_task, shared_files
-from advisor.scaffold.settings import settings_of, settings_text
+from advisor.scaffolding.families import COMMON, FAMILIES, Family, family_of
+from advisor.scaffolding.pins import pinned
+from advisor.scaffolding.rendering import render_task, shared_files
+from advisor.scaffolding.settings import settings_of, settings_text
 
 
 def scaffold(report: Report, directory: str | Path, force: bool = False, *, request: Request | None = None) -> list[Path]:

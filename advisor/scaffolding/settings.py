@@ -9,7 +9,7 @@ import yaml
 
 from advisor.recipe import Recipe
 from advisor.report import Report
-from advisor.scaffold.families import Family
+from advisor.scaffolding.families import Family
 
 # What no recipe says. None of it is published for the problem at hand: each is a judgement, to be changed freely.
 SHARE = 0.15  # of the samples for validation, and as many for the test

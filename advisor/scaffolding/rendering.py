@@ -10,7 +10,7 @@ from typing import Any
 from advisor.recipe import Recipe
 from advisor.render.environment import environment
 from advisor.resources import data_folder
-from advisor.scaffold.families import Family, family_of
+from advisor.scaffolding.families import Family, family_of
 
 _GAP = re.compile(r"\n{4,}")
 _OPTIMIZER = re.compile(r"# --- optimizer and schedule .*?(?=# --- )", re.DOTALL)

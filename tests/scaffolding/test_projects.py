@@ -1,0 +1,81 @@
+"""A project of each family as its user meets it: smoke-trained, killed in the middle of a checkpoint, resumed, evaluated, exported, tuned."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from advisor import design, scaffold
+from tests.conftest import EXAMPLES
+
+TRAINED = ("defects", "tickets", "token_classification")
+
+# Dies as a process that is killed does, with half of its fourth checkpoint written.
+KILLED = """
+import os, pathlib, signal, sys, torch
+save, saves = torch.save, []
+def dying(state, path):
+    saves.append(path)
+    if len(saves) == 4:
+        pathlib.Path(path).write_bytes(b"half a checkpoint")
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(state, path)
+torch.save = dying
+sys.argv = ["train.py", "--smoke"]
+import train
+train.main()
+"""
+
+# The scripts one after the other in one process, which imports their libraries once.
+ONWARD = """
+import runpy, sys, torch
+for name, *further in (["train", "--resume"], ["evaluate"], ["export"], ["train", "--output", "runs/whole"], ["tune"]):
+    sys.argv = [f"{name}.py", "--smoke", *further]
+    runpy.run_path(f"{name}.py", run_name="__main__")
+resumed, whole = (torch.load(f"runs/{run}/last.pt", weights_only=True)["model"] for run in ("smoke", "whole"))
+assert all(torch.equal(resumed[name], tensor) for name, tensor in whole.items()), "a resumed run ends elsewhere"
+"""
+
+
+def write_project(example: str, folder: Path) -> Path:
+    scaffold(design(EXAMPLES / f"{example}.yaml", "none"), folder)
+    return folder
+
+
+def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=settings, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", TRAINED)
+def test_a_project_survives_a_kill_and_then_evaluates_exports_and_tunes(example: str, tmp_path: Path) -> None:
+    folder = write_project(example, tmp_path / "project")
+    killed = run(KILLED, folder)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    after = run(ONWARD, folder)
+    assert after.returncode == 0, after.stderr[-3000:]
+    assert "resumed at step" in after.stdout
+    made = {path.name for path in (folder / "runs" / "smoke").iterdir()}
+    assert {"best.pt", "last.pt", "tensorboard", "evaluation.json", "model.pt2"} <= made
+    metric = design(EXAMPLES / f"{example}.yaml", "none").recipe.metric  # type: ignore[union-attr]
+    assert metric in json.loads((folder / "runs" / "smoke" / "evaluation.json").read_text(encoding="utf-8"))
+    assert (folder / "runs" / "smoke-tune" / "best.yaml").is_file()
+
+
+@pytest.mark.slow
+def test_every_project_type_checks(tmp_path: Path) -> None:
+    for example in TRAINED:
+        folder = write_project(example, tmp_path / example)
+        (folder / "task.py").rename(tmp_path / f"task_{example}.py")
+    folder = write_project(TRAINED[0], tmp_path / "first")
+    checked = [*sorted(tmp_path.glob("task_*.py")), *sorted(folder.glob("*.py"))]
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), "--config-file", str(folder / "pyproject.toml")]
+    found = subprocess.run([*command, *map(str, checked)], cwd=folder, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
