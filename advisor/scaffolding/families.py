@@ -67,6 +67,16 @@ def _text_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     }
 
 
+def _decoder_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    prompts = task == "instruction_tuning"
+    return {
+        "data": f"a JSONL file with {'prompt and response' if prompts else 'text'} (and group, where texts belong together) in each line",
+        "prompts": prompts,
+        "lora": recipe.lora is not None,
+        "watch": recipe.metric if recipe.metric == "perplexity" else "loss",
+    }
+
+
 def _adjusts(facts: Facts) -> bool:
     return facts.get("data.balance") in ADJUSTED_BALANCE or facts.get("challenge.long_tail") is True
 
@@ -91,6 +101,21 @@ FAMILIES = (
         adaptations=("full", "layer_decay", "freeze", "linear_probe", "scratch"),
         evaluations=2,
         values=_text_values,
+    ),
+    Family(
+        name="decoder",
+        about="decoders with transformers and peft: instruction tuning and text generation, whole or with LoRA",
+        library="transformers",
+        tasks=("instruction_tuning", "text_generation"),
+        requirements=("accelerate", "peft", "safetensors", "tokenizers", "transformers"),
+        miniature=miniature.transformers,
+        adaptations=("lora", "qlora", "full"),
+        evaluations=2,
+        values=_decoder_values,
+        notes=(
+            "Win rate and the like need a judge: train.py watches the loss of held-out answers instead.",
+            "8-bit optimizers and 4-bit bases need a GPU and bitsandbytes; a smoke run does without.",
+        ),
     ),
 )
 

@@ -31,7 +31,9 @@ TIMM_PIXELS = 64
 
 # The settings of transformers' configurations that make a model large, each at a size that keeps every kind of layer.
 SMALL = {
-    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers"), 2),
+    **dict.fromkeys(
+        ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers"), 2
+    ),
     **dict.fromkeys(("hidden_size", "dim", "d_model", "n_embd", "embedding_size", "pooler_hidden_size"), 64),
     **dict.fromkeys(("intermediate_size", "hidden_dim", "d_ff", "encoder_ffn_dim", "decoder_ffn_dim", "ffn_dim"), 128),
     **dict.fromkeys(("num_attention_heads", "n_heads", "n_head", "num_heads", "encoder_attention_heads", "decoder_attention_heads"), 4),
@@ -70,5 +72,4 @@ def transformers(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
 def small_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration of the same architecture, with every size cut; ids of tokens beyond the vocabulary fall back to the class's own."""
     small = {name: min(value, SMALL[name]) if name in SMALL and isinstance(value, int) else value for name, value in config.items()}
-    kept = {name: value for name, value in small.items() if not (name.endswith("_token_id") and int(value or 0) >= SMALL["vocab_size"])}
-    return kept
+    return {name: value for name, value in small.items() if not (name.endswith("_token_id") and int(value or 0) >= SMALL["vocab_size"])}

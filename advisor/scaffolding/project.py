@@ -13,7 +13,7 @@ from advisor.render.model_card import render_model_card
 from advisor.report import Report
 from advisor.request import Request
 from advisor.scaffolding.families import COMMON, FAMILIES, Family, family_of
-from advisor.scaffolding.pins import pinned
+from advisor.scaffolding.pins import of_optimizer, pinned
 from advisor.scaffolding.rendering import render_task, shared_files
 from advisor.scaffolding.settings import settings_of, settings_text
 
@@ -48,8 +48,8 @@ def project_texts(report: Report, request: Request | None = None) -> dict[str, s
     return {
         **shared_files(family),
         "task.py": render_task(family, values),
-        "config.yaml": settings_text(settings_of(report, recipe, family, build.config)),
-        "requirements.txt": pinned((*COMMON, *family.requirements)),
+        "config.yaml": settings_text(settings_of(report, recipe, family, build.config, values.get("watch", recipe.metric))),
+        "requirements.txt": pinned((*COMMON, *family.requirements, *of_optimizer(recipe))),
         "README.md": render_markdown_template("scaffold/README.md.j2", report=report, family=family, data=values["data"]),
         "model_card.md": render_model_card(report, request),
     }

@@ -23,9 +23,11 @@ def render_task(family: Family, values: Mapping[str, Any]) -> str:
 
 
 def shared_files(family: Family) -> dict[str, str]:
-    """The files that projects of this kind have in common, by name."""
-    folder = data_folder("templates") / "scaffold" / family.skeleton
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir()) if path.is_file()}
+    """The files that projects of this kind have in common, by name; a family may have its own in their place."""
+    root = data_folder("templates") / "scaffold"
+    paths = [*sorted((root / family.skeleton).glob("*.py")), *sorted((root / family.name).glob("*.py"))]  # a family's own wins
+    scripts = {path.name: path.read_text(encoding="utf-8") for path in paths}
+    return {**scripts, "pyproject.toml": (root / "settings.toml").read_text(encoding="utf-8")}
 
 
 def render_core(recipe: Recipe, task: str, facts: Mapping[str, Any]) -> str | None:

@@ -24,18 +24,19 @@ STARTUP_TRIALS = 5
 
 _ABOUT = {
     "recipe": "The design report's recipe, number for number; why each is as it is stands in the report's decisions.",
-    "project": "What a recipe does not say (basis: judgement).",
+    "project": "What a recipe does not say (basis: judgement). `watch` is the metric that chooses the best checkpoint.",
     "model": "How the model is built where its weights are not loaded.",
     "search": "What tune.py tries (basis: judgement, around the recipe's values).",
     "smoke": "What --smoke lays over all of the above.",
 }
 
 
-def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[str, Any], watch: str) -> dict[str, Any]:
     """The sections of config.yaml."""
     return {
         "recipe": recipe.to_wire(),
         "project": {
+            "watch": watch,
             "seed": report.provenance.seed,
             "split": {"validation": SHARE, "test": SHARE},
             "workers": WORKERS,

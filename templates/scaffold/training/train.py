@@ -130,7 +130,7 @@ class Trainer:
         ema = self.recipe.get("ema")
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True) if ema else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=half_of(settings, self.device) is torch.float16)
-        self.progress = Progress()
+        self.progress, self.watch = Progress(), settings["project"]["watch"]
         batch = self.recipe["batch"]
         self.accumulation = max(1, batch["effective"] // batch["perDevice"])  # one device takes the steps of all
         self.steps_per_epoch = max(1, len(self.sets["train"]) // batch["effective"])
@@ -146,7 +146,11 @@ class Trainer:
             scores = evaluate(shown, make_loader(self.sets["validation"], self.settings), self.settings, self.device)
             for name, value in scores.items():
                 writer.add_scalar(f"validation/{name}", value, self.progress.step)
-            score = scores[self.recipe["metric"]]
+            if self.watch not in scores:
+                raise SystemExit(
+                    f"the validation part does not allow {self.watch}: write one of {sorted(scores)} at project.watch in config.yaml"
+                )
+            score = scores[self.watch]
             print(f"step {self.progress.step}: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
             self._judge(score)
             if on_evaluation:
@@ -202,7 +206,7 @@ class Trainer:
 
     def _judge(self, score: float) -> None:
         """Keep the best, count what is no better, lower the rate on a plateau."""
-        sign = -1 if self.recipe["metric"] in LOWER_IS_BETTER else 1
+        sign = -1 if self.watch in LOWER_IS_BETTER else 1
         if self.progress.best is None or sign * score > sign * self.progress.best:
             self.progress.best, self.progress.stale = score, 0
             self.save("best.pt")
@@ -303,7 +307,7 @@ def main() -> None:
         trainer.restore()
         print(f"resumed at step {trainer.progress.step} of {trainer.total}")
     score = trainer.fit()
-    print(f"best validation {trainer.recipe['metric']}: {score:.4f}; checkpoints in {arguments.output}")
+    print(f"best validation {trainer.watch}: {score:.4f}; checkpoints in {arguments.output}")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def main() -> None:
         study_name="tune",
         storage=f"sqlite:///{folder.resolve() / 'study.db'}",
         load_if_exists=True,
-        direction="minimize" if settings["recipe"]["metric"] in LOWER_IS_BETTER else "maximize",
+        direction="minimize" if settings["project"]["watch"] in LOWER_IS_BETTER else "maximize",
         sampler=optuna.samplers.TPESampler(seed=settings["project"]["seed"]),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=settings["search"]["startupTrials"]),
     )
@@ -63,7 +63,7 @@ def main() -> None:
     study.optimize(objective, n_trials=max(0, (arguments.trials or settings["search"]["trials"]) - len(done)))
     best = {"score": study.best_value, "settings": study.best_params}
     (folder / "best.yaml").write_text(yaml.safe_dump(best, sort_keys=False), encoding="utf-8")
-    print(f"best validation {settings['recipe']['metric']} of {len(study.trials)} trials: {study.best_value:.4f} with {study.best_params}")
+    print(f"best validation {settings['project']['watch']} of {len(study.trials)} trials: {study.best_value:.4f} with {study.best_params}")
     print(f"put these into {HERE / 'config.yaml'} and train anew")
 
 
