@@ -11,14 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from advisor import catalogue
 from advisor.recipe import Recipe
 from advisor.scaffolding import miniature
+from advisor.scaffolding.sources import source_of
 
 ADJUSTED_BALANCE = ("imbalanced", "long_tail")  # for which the loss rules adjust the logits by the class frequencies
 
 Facts = Mapping[str, Any]
 Changes = dict[str, Any]
-COMMON = ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm")
+TABLES = ("tabular_classification", "tabular_regression")
+COMMON = {
+    "training": ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
+    "untrained": ("numpy", "pyyaml", "scikit-learn", "torch"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Family:
 
     name: str
     about: str
-    library: str
+    library: tuple[str, ...]
     tasks: tuple[str, ...]
     requirements: tuple[str, ...]
     miniature: Callable[[Recipe, Mapping[str, Any]], Changes]
@@ -39,7 +45,7 @@ class Family:
 
     def covers(self, recipe: Recipe, task: str) -> bool:
         fits = not self.adaptations or recipe.model.adaptation in self.adaptations
-        return recipe.model.library == self.library and task in self.tasks and fits
+        return recipe.model.library in self.library and task in self.tasks and fits
 
 
 def _image_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
@@ -77,6 +83,17 @@ def _decoder_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     }
 
 
+def _table_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    factory = catalogue.models()[recipe.model.id].build.factory if recipe.model.id in catalogue.models() else ""
+    return {
+        "data": "a CSV file with a header; the last column, or the one named at project.target, is to be predicted",
+        "regression": task == "tabular_regression",
+        "adjusts": _adjusts(facts),
+        "factory": factory,
+        "source": source_of(factory) if recipe.model.library == "torch" else "",
+    }
+
+
 def _adjusts(facts: Facts) -> bool:
     return facts.get("data.balance") in ADJUSTED_BALANCE or facts.get("challenge.long_tail") is True
 
@@ -85,7 +102,7 @@ FAMILIES = (
     Family(
         name="timm",
         about="images with timm: classification and regression",
-        library="timm",
+        library=("timm",),
         tasks=("image_classification", "image_regression"),
         requirements=("pillow", "timm", "torchvision"),
         miniature=miniature.timm,
@@ -94,7 +111,7 @@ FAMILIES = (
     Family(
         name="text",
         about="text with transformers: classification of texts, pairs and tokens, regression",
-        library="transformers",
+        library=("transformers",),
         tasks=("text_classification", "text_pair_classification", "text_regression", "token_classification"),
         requirements=("protobuf", "tokenizers", "transformers"),
         miniature=miniature.transformers,
@@ -105,7 +122,7 @@ FAMILIES = (
     Family(
         name="decoder",
         about="decoders with transformers and peft: instruction tuning and text generation, whole or with LoRA",
-        library="transformers",
+        library=("transformers",),
         tasks=("instruction_tuning", "text_generation"),
         requirements=("accelerate", "peft", "safetensors", "tokenizers", "transformers"),
         miniature=miniature.transformers,
@@ -116,6 +133,25 @@ FAMILIES = (
             "Win rate and the like need a judge: train.py watches the loss of held-out answers instead.",
             "8-bit optimizers and 4-bit bases need a GPU and bitsandbytes; a smoke run does without.",
         ),
+    ),
+    Family(
+        name="table",
+        about="tables with a perceptron or rtdl's networks",
+        library=("torch", "rtdl_revisiting_models"),
+        tasks=TABLES,
+        requirements=("rtdl-revisiting-models",),
+        miniature=miniature.table,
+        values=_table_values,
+    ),
+    Family(
+        name="table_in_context",
+        about="tables with TabICL",
+        library=("tabular",),
+        tasks=TABLES,
+        skeleton="untrained",
+        requirements=("tabicl",),
+        miniature=miniature.in_context,
+        values=_table_values,
     ),
 )
 

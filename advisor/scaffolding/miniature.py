@@ -73,3 +73,19 @@ def small_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration of the same architecture, with every size cut; ids of tokens beyond the vocabulary fall back to the class's own."""
     small = {name: min(value, SMALL[name]) if name in SMALL and isinstance(value, int) else value for name, value in config.items()}
     return {name: value for name, value in small.items() if not (name.endswith("_token_id") and int(value or 0) >= SMALL["vocab_size"])}
+
+
+# Of the small networks of our own and of the libraries that build from settings: what makes them large, and a size for a smoke run.
+SMALL_NETWORK = {"hidden": 16, "n_blocks": 1, "d_block": 32, "attention_n_heads": 4}
+SMALL_CONTEXT_MODEL = {"embed_dim": 16, "col_nhead": 2, "col_num_inds": 8, "row_nhead": 2, "icl_nhead": 2}
+DEPTHS_OF_CONTEXT_MODEL = ("col_num_blocks", "row_num_blocks", "icl_num_blocks")
+
+
+def table(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {**run(recipe), "architecture": {name: size for name, size in SMALL_NETWORK.items() if name in config}}
+
+
+def in_context(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """TabICL reads 0 classes as regression."""
+    classes = 0 if recipe.input.outputs in (None, 1) else 10
+    return {"architecture": {**SMALL_CONTEXT_MODEL, **dict.fromkeys(DEPTHS_OF_CONTEXT_MODEL, 1), "max_classes": classes}}

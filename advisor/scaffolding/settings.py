@@ -22,10 +22,12 @@ DECAY_SPAN = 10.0
 TRIALS = 30
 STARTUP_TRIALS = 5
 
+BUILT_FROM_SETTINGS = ("torch", "rtdl_revisiting_models", "torch_geometric", "stable_baselines3")
+
 _ABOUT = {
     "recipe": "The design report's recipe, number for number; why each is as it is stands in the report's decisions.",
     "project": "What a recipe does not say (basis: judgement). `watch` is the metric that chooses the best checkpoint.",
-    "model": "How the model is built where its weights are not loaded.",
+    "architecture": "What the network is built with.",
     "search": "What tune.py tries (basis: judgement, around the recipe's values).",
     "smoke": "What --smoke lays over all of the above.",
 }
@@ -33,21 +35,22 @@ _ABOUT = {
 
 def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[str, Any], watch: str) -> dict[str, Any]:
     """The sections of config.yaml."""
-    return {
-        "recipe": recipe.to_wire(),
-        "project": {
-            "watch": watch,
-            "seed": report.provenance.seed,
-            "split": {"validation": SHARE, "test": SHARE},
+    project = {"watch": watch, "seed": report.provenance.seed, "split": {"validation": SHARE, "test": SHARE}}
+    if recipe.input.kind == "table":
+        project["target"] = None
+    sections: dict[str, Any] = {"recipe": recipe.to_wire(), "project": project}
+    if recipe.model.library in BUILT_FROM_SETTINGS:
+        sections["architecture"] = dict(build)
+    if recipe.optimizer.name != "none":
+        project |= {
             "workers": WORKERS,
             "checkpointSteps": CHECKPOINT_STEPS,
             "evaluationsPerEpoch": family.evaluations,
             "patience": _patience(recipe),
             "plateau": PLATEAU,
-        },
-        "search": {"trials": TRIALS, "startupTrials": STARTUP_TRIALS, "space": search_space(recipe)},
-        "smoke": family.miniature(recipe, build),
-    }
+        }
+        sections["search"] = {"trials": TRIALS, "startupTrials": STARTUP_TRIALS, "space": search_space(recipe)}
+    return {**sections, "smoke": family.miniature(recipe, build)}
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

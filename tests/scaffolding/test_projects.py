@@ -14,7 +14,7 @@ import pytest
 from advisor import design, scaffold
 from tests.conftest import EXAMPLES
 
-TRAINED = ("defects", "tickets", "token_classification", "llm")
+TRAINED = ("defects", "tickets", "token_classification", "llm", "wide_table")
 
 # Dies as a process that is killed does, with half of its fourth checkpoint written.
 KILLED = """
@@ -67,6 +67,24 @@ def test_a_project_survives_a_kill_and_then_evaluates_exports_and_tunes(example:
     metric = design(EXAMPLES / f"{example}.yaml", "none").recipe.metric  # type: ignore[union-attr]
     assert metric in json.loads((folder / "runs" / "smoke" / "evaluation.json").read_text(encoding="utf-8"))
     assert (folder / "runs" / "smoke-tune" / "best.yaml").is_file()
+
+
+IN_CONTEXT = """
+import runpy, sys
+for name in ("train", "evaluate", "export"):
+    sys.argv = [f"{name}.py", "--smoke"]
+    runpy.run_path(f"{name}.py", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_a_model_in_context_is_fitted_evaluated_and_exported(tmp_path: Path) -> None:
+    folder = write_project("tabular", tmp_path / "project")
+    done = run(IN_CONTEXT, folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((folder / "runs" / "smoke" / "evaluation.json").read_text(encoding="utf-8"))
+    assert "macro_f1" in found
+    assert "confusion_matrix" in found
 
 
 @pytest.mark.slow

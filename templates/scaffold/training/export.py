@@ -28,6 +28,9 @@ def main() -> None:
     with torch.no_grad():
         expected = model(*inputs)
         program = torch.export.export(model, inputs, dynamic_shapes=DYNAMIC_SHAPES)
+    own = program.graph_signature.user_inputs
+    sizes = [tuple(map(str, node.meta["val"].shape)) for node in program.graph.nodes if node.name in own]
+    print(f"inputs of any size where a dimension is a name: {sizes}")
     path = arguments.output / "model.pt2"
     torch.export.save(program, path)
     compare(torch.export.load(path).module()(*inputs), expected, path)
