@@ -12,13 +12,15 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from train import load_best, parse_arguments, read_settings
+from settings import parse_arguments, read_settings
+from task import DATA
+from train import load_best
 
 TOLERANCE = 0.05  # between logits before and after, relative to the largest: the base may be held in 16 bits
 
 
 def main() -> None:
-    arguments = parse_arguments("Export the best checkpoint.")
+    arguments = parse_arguments("Export the best checkpoint.", DATA)
     settings = read_settings(arguments.smoke)
     model: Any = load_best(settings, arguments.output, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     ids = torch.randint(5, 500, (1, 16), device=model.device)

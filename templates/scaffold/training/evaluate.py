@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
-from task import details, load_data, make_loader, measure
-from train import load_best, parse_arguments, predict, read_settings
+from settings import parse_arguments, read_settings
+from task import DATA, details, load_data, make_loader, measure
+from train import load_best, predict
 
 
 def main() -> None:
-    arguments = parse_arguments("Evaluate the best checkpoint on the test part.")
+    arguments = parse_arguments("Evaluate the best checkpoint on the test part.", DATA)
     settings = read_settings(arguments.smoke)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     test = load_data(settings, arguments.data)["test"]

@@ -13,14 +13,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from task import DYNAMIC_SHAPES, Exported, example_inputs, load_data
-from train import load_best, parse_arguments, read_settings
+from settings import parse_arguments, read_settings
+from task import DATA, DYNAMIC_SHAPES, Exported, example_inputs, load_data
+from train import load_best
 
 TOLERANCE = 1e-3  # between the outputs before and after, in fp32
 
 
 def main() -> None:
-    arguments = parse_arguments("Export the best checkpoint.")
+    arguments = parse_arguments("Export the best checkpoint.", DATA)
     settings = read_settings(arguments.smoke)
     load_data(settings, arguments.data)  # what the model is told of the data
     model = Exported(load_best(settings, arguments.output, torch.device("cpu"))).eval()

@@ -10,7 +10,6 @@ Every number is read from config.yaml, whose `recipe` is the design report's. Wh
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 import random
@@ -21,17 +20,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from settings import Settings, parse_arguments, read_settings
 from task import (
     DATA,
     Batch,
-    Settings,
     build_model,
     compute_loss,
     load_data,
@@ -44,26 +42,8 @@ from task import (
     weights_of,
 )
 
-HERE = Path(__file__).resolve().parent
 HALF = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 LOWER_IS_BETTER = {"loss", "mae", "mse", "rmse", "mape", "mase", "wer", "cer", "perplexity"}
-
-
-# --- settings --------------------------------------------------------------------------------------------------------
-
-
-def read_settings(smoke: bool = False) -> Settings:
-    """config.yaml as it stands; for a smoke run with its `smoke` section laid over the rest."""
-    settings: Settings = yaml.safe_load((HERE / "config.yaml").read_text(encoding="utf-8"))
-    changes = settings.pop("smoke")
-    return lay_over(settings, {**changes, "smoke": True}) if smoke else {**settings, "smoke": False}
-
-
-def lay_over(settings: Settings, changes: Settings) -> Settings:
-    merged = dict(settings)
-    for name, value in changes.items():
-        merged[name] = lay_over(merged[name], value) if isinstance(value, dict) and isinstance(merged.get(name), dict) else value
-    return merged
 
 
 # --- optimizer and schedule ------------------------------------------------------------------------------------------
@@ -282,26 +262,9 @@ def load_best(settings: Settings, folder: Path, device: torch.device) -> nn.Modu
     return model.to(device).eval()
 
 
-def parse_arguments(about: str, **further: Any) -> argparse.Namespace:
-    """What train.py, evaluate.py and export.py are all told."""
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--data", type=Path, help=DATA)
-    parser.add_argument("--smoke", action="store_true", help="a tiny run on synthetic data with random weights")
-    parser.add_argument("--output", type=Path, help="folder of the checkpoints (default: runs/train, with --smoke runs/smoke)")
-    for name, options in further.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", **options)
-    arguments = parser.parse_args()
-    if not arguments.smoke and arguments.data is None:
-        parser.error("name your data with --data PATH, or try --smoke")
-    if arguments.smoke:
-        torch.set_num_threads(1)  # several only wait for each other over tensors as small as these
-    arguments.output = arguments.output or HERE / "runs" / ("smoke" if arguments.smoke else "train")
-    return arguments
-
-
 def main() -> None:
     resume = {"action": "store_true", "help": "go on with the last checkpoint in the output folder"}
-    arguments = parse_arguments("Train the designed model.", resume=resume)
+    arguments = parse_arguments("Train the designed model.", DATA, resume=resume)
     trainer = Trainer(read_settings(arguments.smoke), arguments.data, arguments.output)
     if arguments.resume and (arguments.output / "last.pt").exists():
         trainer.restore()

@@ -15,7 +15,9 @@ from typing import Any
 import optuna
 import yaml
 
-from train import HERE, LOWER_IS_BETTER, Settings, Trainer, parse_arguments, read_settings
+from settings import HERE, Settings, parse_arguments, read_settings
+from task import DATA
+from train import LOWER_IS_BETTER, Trainer
 
 
 def draw(trial: optuna.Trial, settings: Settings) -> Settings:
@@ -36,7 +38,9 @@ def draw(trial: optuna.Trial, settings: Settings) -> Settings:
 
 
 def main() -> None:
-    arguments = parse_arguments("Search for better settings.", trials={"type": int, "help": "how many in all (default: config.yaml's)"})
+    arguments = parse_arguments(
+        "Search for better settings.", DATA, trials={"type": int, "help": "how many in all (default: config.yaml's)"}
+    )
     settings = read_settings(arguments.smoke)
     folder = arguments.output.with_name(arguments.output.name + "-tune")
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from task import details, load_data, measure
-from train import load, parse_arguments, read_settings
+from settings import parse_arguments, read_settings
+from task import DATA, details, load_data, measure
+from train import load
 
 
 def main() -> None:
-    arguments = parse_arguments("Evaluate the fitted model on the test part.")
+    arguments = parse_arguments("Evaluate the fitted model on the test part.", DATA)
     rows, targets = load_data(read_settings(arguments.smoke), arguments.data)["test"]
     model = load(arguments.output / "model.pkl")
     found: dict[str, Any] = {"samples": len(rows), **measure(model, rows, targets), **details(model, rows, targets)}

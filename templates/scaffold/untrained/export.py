@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from task import load_data
-from train import load, parse_arguments, read_settings, save
+from settings import parse_arguments, read_settings
+from task import DATA, load_data
+from train import load, save
 
 
 def main() -> None:
-    arguments = parse_arguments("Export the fitted model.")
+    arguments = parse_arguments("Export the fitted model.", DATA)
     rows, _ = load_data(read_settings(arguments.smoke), arguments.data)["test"]
     model, path = load(arguments.output / "model.pkl"), arguments.output / "exported.pkl"
     expected = model.predict(rows)
