@@ -84,14 +84,30 @@ def _decoder_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
 
 
 def _table_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
-    factory = catalogue.models()[recipe.model.id].build.factory if recipe.model.id in catalogue.models() else ""
     return {
         "data": "a CSV file with a header; the last column, or the one named at project.target, is to be predicted",
         "regression": task == "tabular_regression",
         "adjusts": _adjusts(facts),
-        "factory": factory,
-        "source": source_of(factory) if recipe.model.library == "torch" else "",
+        "factory": _factory(recipe),
+        "source": source_of(_factory(recipe)) if recipe.model.library == "torch" else "",
     }
+
+
+def _forecast_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    source = source_of(_factory(recipe))
+    return {
+        "data": "a CSV file with a header: the column to forecast, further columns of numbers, and a column named series where there are several",
+        "factory": _factory(recipe),
+        "source": source,
+        "student": recipe.loss[0].name == "student_t_nll",
+        "takes_dropout": "dropout: float" in source,
+    }
+
+
+def _factory(recipe: Recipe) -> str:
+    """The class or function that the catalogue builds the model with."""
+    entry = catalogue.models().get(recipe.model.id)
+    return entry.build.factory if entry else ""
 
 
 def _adjusts(facts: Facts) -> bool:
@@ -142,6 +158,15 @@ FAMILIES = (
         requirements=("rtdl-revisiting-models",),
         miniature=miniature.table,
         values=_table_values,
+    ),
+    Family(
+        name="forecast",
+        about="forecasting with networks trained from scratch",
+        library=("torch",),
+        tasks=("forecasting",),
+        requirements=(),
+        miniature=miniature.series,
+        values=_forecast_values,
     ),
     Family(
         name="table_in_context",

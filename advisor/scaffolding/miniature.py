@@ -9,6 +9,7 @@ from advisor.recipe import Recipe
 
 EPOCHS = 2
 BATCH = 4
+STEPS = 12  # where an epoch has many
 MOST_ACCUMULATION = 2  # two parts show all that more would
 TRIALS = 2
 
@@ -83,6 +84,11 @@ DEPTHS_OF_CONTEXT_MODEL = ("col_num_blocks", "row_num_blocks", "icl_num_blocks")
 
 def table(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     return {**run(recipe), "architecture": {name: size for name, size in SMALL_NETWORK.items() if name in config}}
+
+
+def series(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Few steps: windows may be long."""
+    return {**table(recipe, config), "recipe": {**run(recipe)["recipe"], "epochs": None, "steps": STEPS}}
 
 
 def in_context(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:

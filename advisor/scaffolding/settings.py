@@ -22,6 +22,7 @@ DECAY_SPAN = 10.0
 TRIALS = 30
 STARTUP_TRIALS = 5
 
+SEASONS = {"hourly": 24, "daily": 7, "weekly": 52, "monthly": 12, "quarterly": 4}  # steps after which a series is likely to repeat
 BUILT_FROM_SETTINGS = ("torch", "rtdl_revisiting_models", "torch_geometric", "stable_baselines3")
 
 _ABOUT = {
@@ -38,6 +39,9 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
     project = {"watch": watch, "seed": report.provenance.seed, "split": {"validation": SHARE, "test": SHARE}}
     if recipe.input.kind == "table":
         project["target"] = None
+    if recipe.input.kind == "series":
+        frequency = next((str(fact.value) for fact in report.facts if fact.fact == "data.frequency"), "")
+        project["season"] = SEASONS.get(frequency, 1)
     sections: dict[str, Any] = {"recipe": recipe.to_wire(), "project": project}
     if recipe.model.library in BUILT_FROM_SETTINGS:
         sections["architecture"] = dict(build)

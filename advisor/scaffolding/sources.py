@@ -20,6 +20,8 @@ def source_of(factory: str) -> str:
         for node in ast.parse(text).body:
             if (name := _name(node)) is not None:
                 found[name] = ast.get_source_segment(text, node) or ""
+    if factory not in found:
+        return ""
     wanted = _needed(factory, found)
     parts = [found[name] for name in found if name in wanted]
     constants = [part for part in parts if not part.startswith(("class", "def"))]
