@@ -96,12 +96,19 @@ def _table_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
 def _forecast_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     source = source_of(_factory(recipe))
     return {
-        "data": "a CSV file with a header: the column to forecast, further columns of numbers, and a column named series where there are several",
+        "data": "a CSV file with a header: the column to forecast, further numbers, and a column named series where there are several",
         "factory": _factory(recipe),
         "source": source,
         "student": recipe.loss[0].name == "student_t_nll",
         "takes_dropout": "dropout: float" in source,
     }
+
+
+def _graph_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    nodes = task == "node_classification"
+    one = "an .npz file with nodes [N, features], edges [2, E], labels [N] (-1: unknown), and masks train, validation, test if there are"
+    many = "a JSONL file with nodes (lists of numbers), edges (pairs of nodes), label (and group, where graphs belong together) a line"
+    return {"data": one if nodes else many, "nodes": nodes, "factory": _factory(recipe)}
 
 
 def _factory(recipe: Recipe) -> str:
@@ -167,6 +174,15 @@ FAMILIES = (
         requirements=(),
         miniature=miniature.series,
         values=_forecast_values,
+    ),
+    Family(
+        name="graph",
+        about="graphs with torch_geometric: classification of nodes and of graphs",
+        library=("torch_geometric",),
+        tasks=("node_classification", "graph_classification"),
+        requirements=("torch-geometric",),
+        miniature=miniature.graph,
+        values=_graph_values,
     ),
     Family(
         name="table_in_context",

@@ -45,6 +45,7 @@ SMALL = {
     "vocab_size": 512,
 }
 TOKENS = 32
+FEATURES = 8
 
 
 def run(recipe: Recipe, **changes: Any) -> dict[str, Any]:
@@ -89,6 +90,10 @@ def table(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
 def series(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     """Few steps: windows may be long."""
     return {**table(recipe, config), "recipe": {**run(recipe)["recipe"], "epochs": None, "steps": STEPS}}
+
+
+def graph(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {**run(recipe, input={"features": FEATURES}), "architecture": {"hidden_channels": SMALL["hidden_size"]}}
 
 
 def in_context(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from advisor import design, scaffold
 from tests.conftest import EXAMPLES
 
-TRAINED = ("defects", "tickets", "token_classification", "llm", "wide_table", "many_series")
+TRAINED = ("defects", "tickets", "token_classification", "llm", "wide_table", "many_series", "graph_classification")
 
 # Dies as a process that is killed does, with half of its fourth checkpoint written.
 KILLED = """
