@@ -115,7 +115,12 @@ class EvidenceCache:
         return sum(self._remove(path) for _, _, path in list(self._files()))
 
     def _path(self, job: Job, threads: int) -> Path:
-        found = {"job": job.model_dump(mode="json"), "code": _code_hash(), "versions": _versions(), "machine": _machine(job.check, threads)}
+        found = {
+            "job": job.model_dump(mode="json", exclude={"time_limit_s"} if job.check == "static" else None),
+            "code": _code_hash(),
+            "versions": _versions(),
+            "machine": _machine(job.check, threads),
+        }
         name = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
         return self.folder / name[:2] / name[2:]
 
@@ -181,5 +186,5 @@ def _machine(check: str, threads: int) -> dict[str, object]:
     found = detect()
     return {
         "cpu": found.cpu, "cpus": found.cpus, "memory": round(found.memory_gib), "threads": threads, "driver": found.driver,
-        "gpus": [asdict(gpu) | {"free_gib": None, "used_by": None} for gpu in found.gpus],
+        "gpus": [asdict(gpu) | {"free_gib": None, "used_by": None, "busy_percent": None} for gpu in found.gpus],
     }  # fmt: skip

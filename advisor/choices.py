@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from advisor.recipe import AdaptationMethod, LoraSettings, Precision, ScheduleName
 
@@ -194,7 +194,7 @@ class Export(Choice):
 
 
 class Distributed(Choice):
-    name: Literal["none", "ddp", "fsdp", "zero1", "zero2", "zero3"]
+    name: Literal["none", "ddp", "fsdp", "fsdp_offload", "zero1", "zero2", "zero3"]
     text: str
     configuration: str
 
@@ -215,6 +215,41 @@ class NoticeChoice(Choice):
     @property
     def key(self) -> None:
         return None
+
+
+Limit = Literal["training_memory", "inference_memory", "host_memory", "model_size", "latency", "training_time", "budget", "cost"]
+
+
+class Scaling(BaseModel):
+    """A number made smaller: times `by`, rounded to a multiple, and not below `least`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Annotated[Number, Field(gt=0, lt=1)]
+    multiple_of: StrictInt = Field(1, gt=0)
+    least: StrictInt = Field(1, gt=0)
+
+
+class Repair(Choice):
+    """An edit that may bring a design within a limit: what it sets in which slot, what it helps, and what it costs.
+
+    `quality` is the loss to expect in points (hundredths) of the metric, `time` the factor on the time to train. With `slot`
+    left out the edit is another candidate. An edit costs something, or a search for the cheapest would not end.
+    """
+
+    name: str
+    helps: list[Limit]
+    quality: Annotated[Number, Field(ge=0)] = 0.0
+    time: Positive = 1.0
+    slot: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+    scale: dict[str, Scaling] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _costs_something(self) -> Repair:
+        if self.quality == 0 and self.time < 1:
+            raise ValueError("an edit that loses no quality and saves time is no repair but the better design: leave `time` at 1 or more")
+        return self
 
 
 class Expectation(Choice):

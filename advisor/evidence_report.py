@@ -8,8 +8,8 @@ from itertools import takewhile
 from advisor.engine.facts import Facts
 from advisor.planning.designing import Depth, Tried
 from advisor.planning.sizing import value
-from advisor.report import Check, WorkflowStep
-from advisor.verify.evidence import Refusal, SmokeEvidence
+from advisor.report import Check, Notice, WorkflowStep
+from advisor.verify.evidence import Refusal, SmokeEvidence, StaticEvidence
 from advisor.wire import Basis, Quantity
 
 GIB = 2**30
@@ -38,7 +38,10 @@ def smoke_checks(smoke: SmokeEvidence | Refusal | None, depth: Depth) -> list[Ch
         losses=list(takewhile(math.isfinite, smoke.losses)) or None,
     )
     checks = [summary]
-    checks += [Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device) for check in smoke.checks]
+    checks += [
+        Check(name=f"smoke.{check.name}", status=check.status, detail=check.detail, device=smoke.device, figures=check.figures)
+        for check in smoke.checks
+    ]
     if smoke.latency_unmeasured:
         checks.append(Check(name="smoke.latency", status="skipped", detail=smoke.latency_unmeasured, device=smoke.device))
     return checks
@@ -49,16 +52,29 @@ def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
     if not isinstance(smoke, SmokeEvidence):
         return {}
     label = f"measured on {smoke.device}" + (", reduced copy" if smoke.reduced else "")
-    figures = {f"here: {name}": quantity for name, quantity in smoke.latency_ms.items()}
-    if smoke.step_seconds is not None:
-        figures["here: step_time"] = Quantity(
-            value=smoke.step_seconds, unit="s", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
-        )
+    figures = {f"here: {name}": quantity for name, quantity in smoke.inference.items()}
+    if smoke.step_time is not None:
+        figures["here: step_time"] = smoke.step_time
+        figures["here: training_rate"] = _rate(smoke.samples, smoke.step_time)
     if smoke.peak_bytes is not None:
         figures["here: peak_memory"] = Quantity(
             value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
         )
     return figures
+
+
+def verification_notices(best: Tried) -> list[Notice]:
+    """What about the checks themselves the reader must know: predictions that missed, and a sandbox that was not closed."""
+    missed = [
+        Notice(kind="prediction", text=f"The prediction of {check.name.partition('.')[2].replace('_', ' ')} missed: {check.detail}.")
+        for check in best.predictions
+        if check.status == "failed"
+    ]
+    evidence = (best.assessment.evidence, best.smoke)
+    if all(one.is_network_isolated for one in evidence if isinstance(one, StaticEvidence | SmokeEvidence)):
+        return missed
+    open_network = "network not isolated: this system lets no process leave the network, so that checks ran with access to it"
+    return [*missed, Notice(kind="sandbox", text=open_network)]
 
 
 def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
@@ -95,3 +111,11 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
     return [
         WorkflowStep(step=number, name=name, status=status, evidence=evidence) for number, (name, status, evidence) in enumerate(steps, 1)
     ]
+
+
+def _rate(samples: int, step: Quantity) -> Quantity:
+    """Samples a second of steps over so many samples."""
+    low, high = step.high or step.value, step.low or step.value
+    return Quantity(
+        value=samples / step.value, low=samples / low, high=samples / high, unit="samples/s", basis=step.basis, source=step.source
+    )

@@ -21,7 +21,7 @@ from advisor.engine.asking import critical_questions, open_questions
 from advisor.engine.deciding import Outcomes, decide
 from advisor.engine.facts import Facts, Origin
 from advisor.engine.loading import Knowledge, load_knowledge, rule_paths
-from advisor.evidence_report import smoke_checks, smoke_figures, workflow
+from advisor.evidence_report import smoke_checks, smoke_figures, verification_notices, workflow
 from advisor.intake import Intake, read_facts
 from advisor.intake.derive import follow
 from advisor.planning.designing import Checker, Depth, Search, Tried, search, try_one
@@ -30,6 +30,7 @@ from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax
 from advisor.planning.sensitivity import sensitivity
 from advisor.reading import read_request
 from advisor.request import Request
+from advisor.verify.budget import Budgeted, parse_budget
 from advisor.verify.evidence import SmokeEvidence
 
 
@@ -66,6 +67,7 @@ def design(
     *,
     rules: Sequence[str | Path] = (),
     checker: Checker | None = None,
+    budget: float | str | None = None,
 ) -> r.Report:
     """The checked design for a request, or one of the three honest answers that are none.
 
@@ -74,20 +76,27 @@ def design(
         verify: `none` (rules only), `static` (build, count, predict) or `smoke` (and train a little).
         rules: folders of further rules.
         checker: what carries out checks; made and closed here where none is given.
+        budget: the time that the checks may take together, in seconds or as text ("5 min"); what it does not reach is skipped.
 
     Raises:
         RequestError: the request cannot be read, or contradicts itself; every fault with its place.
         KnowledgeError: a rule folder is faulty.
+        UsageError: the budget is no time.
     """
+    budget_s = None if budget is None else parse_budget(budget)
     if verify == "none":
         return _answer(request, verify, rules, None)
     if checker is not None:
-        return _answer(request, verify, rules, checker)
+        return _answer(request, verify, rules, _within(budget_s, checker, verify))
     from advisor.cache import EvidenceCache
     from advisor.verify.verifier import Verifier
 
     with Verifier(cache=EvidenceCache()) as verifier:
-        return _answer(request, verify, rules, verifier)
+        return _answer(request, verify, rules, _within(budget_s, verifier, verify))
+
+
+def _within(budget_s: float | None, checker: Checker, verify: Depth) -> Checker:
+    return checker if budget_s is None else Budgeted(checker, budget_s, trains=verify == "smoke")
 
 
 def _answer(
@@ -186,7 +195,7 @@ def _attempted(session: Session, relaxation: r.Relaxation, checker: Checker) -> 
 def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.Report:
     made, figures = best.assessment.design, dict(best.assessment.figures)
     figures.update(smoke_figures(best.smoke))
-    checks = [*best.assessment.checks, *smoke_checks(best.smoke, verify), *_accuracy_check(made.facts)]
+    checks = [*best.assessment.checks, *smoke_checks(best.smoke, verify), *best.predictions, *_accuracy_check(made.facts)]
     return _report(
         session,
         r.Status.DESIGNED,
@@ -201,7 +210,7 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         recipe=made.recipe,
         candidates=_candidates(found),
         verification=checks,
-        notices=_licence_notice(best, found),
+        notices=[*_licence_notice(best, found), *verification_notices(best)],
         clarifications=open_questions(session.knowledge, made.outcomes, made.facts),
         sensitivity=sensitivity(session.knowledge, made, follow),
         workflow=workflow(best, session.facts),
@@ -246,6 +255,7 @@ def _report(
     **parts: Any,
 ) -> r.Report:
     known = session.facts if facts is None else facts
+    told = p.matched(sorted(known), known)
     stated_issues = any(name.startswith("issue.") and fact.value is True for name, fact in known.items())
     if stated_issues and "debugging_guidance" not in parts:
         parts["debugging_guidance"] = p.debugging_guidance(outcomes, known)
@@ -264,12 +274,12 @@ def _report(
     return r.Report(
         status=status,
         headline=headline,
-        decisions=p.decisions(outcomes, known),
+        decisions=p.decisions(outcomes, known, told),
         assumptions=_assumptions(known),
         baselines=_baselines(outcomes, known) if baselines is None else baselines,
         # What to mind in a design is for those who get one.
         warnings=[*session.intake.notices, *notices, *(_notices(outcomes, known) if status is r.Status.DESIGNED else [])],
-        facts=p.matched(sorted(known), known),
+        facts=told,
         provenance=provenance,
         **parts,
     )
@@ -340,11 +350,14 @@ def _reason(tried: Tried, verdict: str) -> str:
     if verdict == "rejected":
         failed = [f"{check.name}: {check.detail}" for check in tried.assessment.failed]
         failed += [f"{check.name}: {check.detail}" for check in smoke_checks(tried.smoke, "smoke") if check.status == "failed"]
-        return "; ".join(failed)
+        return "; ".join(failed) + ("" if tried.is_complete else "; not repaired, since the chosen one costs less")
     mended = f" after {len(tried.edits)} edit{'s' * (len(tried.edits) > 1)}" if tried.edits else ""
-    if verdict == "chosen":
-        return f"the first in order of preference ({tried.entry.tier} tier) that meets every limit{mended}"
-    return f"meets the limits{mended}, and comes after the chosen one in order of preference ({tried.entry.tier} tier)"
+    lost = f", at an expected loss of {tried.cost[0]:g} points" if tried.cost[0] else ""
+    if verdict == "runner-up":
+        return f"meets the limits{mended}{lost}, and comes after the chosen one ({tried.entry.tier} tier)"
+    if lost:
+        return f"meets every limit{mended} at the least cost: an expected loss of {tried.cost[0]:g} points ({tried.entry.tier} tier)"
+    return f"the first in order of preference ({tried.entry.tier} tier) that meets every limit{mended}"
 
 
 def _headline(best: Tried) -> str:

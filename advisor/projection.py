@@ -42,6 +42,8 @@ T = TypeVar("T", bound=c.Choice)
 
 def fill(text: str, facts: Facts) -> str:
     """`{data.classes}` replaced by the fact's value; an unknown one by words that say so."""
+    if "{" not in text:
+        return text
 
     def known(match: re.Match[str]) -> str:
         fact = facts.get(match[1])
@@ -235,9 +237,9 @@ def span(figure: Quantity | None, of: str) -> str:
 # --- justification ---------------------------------------------------------------------------------------------------
 
 
-def decisions(outcomes: Outcomes, facts: Facts) -> list[r.Decision]:
-    """Every decided value with the rule that decided it, the facts that matched, the sources, and what it overrode."""
-    known = {fact.fact: fact for fact in matched(facts, facts)}
+def decisions(outcomes: Outcomes, facts: Facts, told: Iterable[r.MatchedFact]) -> list[r.Decision]:
+    """Every decided value with the rule that decided it, the facts that matched (of those told), the sources, and what it overrode."""
+    known = {fact.fact: fact for fact in told}
     return [_decision(decided, facts, known) for outcome in outcomes.values() for decided in outcome.decided]
 
 
@@ -254,7 +256,7 @@ def _decision(decided: Decided, facts: Facts, known: Mapping[str, r.MatchedFact]
         title=fill(rule.title, facts),
         why=fill(rule.why, facts),
         confidence=rule.confidence,
-        facts=[known[name] for name in sorted(rule.facts) if name in known],
+        facts=[known[name] for name in rule.facts_in_order if name in known],
         sources=list(rule.sources),
         overrode=[other.id for other in decided.overrode],
         path=slot.path,
@@ -264,7 +266,7 @@ def _decision(decided: Decided, facts: Facts, known: Mapping[str, r.MatchedFact]
 def _filled(data: Any, facts: Facts) -> Any:
     """A choice with the placeholders in its texts filled."""
     if isinstance(data, str):
-        return fill(data, facts) if "{" in data else data
+        return fill(data, facts)
     if isinstance(data, dict):
         return {name: _filled(part, facts) for name, part in data.items()}
     return [_filled(part, facts) for part in data] if isinstance(data, list) else data

@@ -158,8 +158,23 @@ class Clarification(Wire):
     critical: bool = False
 
 
+class Effect(Wire):
+    """What an edit did to a figure that is limited: before, after, and whether the limit is kept now."""
+
+    figure: str
+    before: float
+    after: float
+    limit: float
+    unit: str
+    status: str = Field(description="of the check after the edit: passed, failed or skipped")
+
+
 class Edit(Wire):
-    """A change that repair made to a design, with the figure it was made for, before and after."""
+    """A change that repair made to a design: a rule's edit, with the figure it was made for, really found before and after.
+
+    `quality_points` is the loss to expect in hundredths of the metric, `time_factor` the factor on the time to train, as the rule has
+    them. `effects` are all limited figures that it moved, those that it made worse among them.
+    """
 
     slot: str
     before: Any = None
@@ -170,6 +185,11 @@ class Edit(Wire):
     value_after: float
     limit: float
     unit: str
+    rule_id: str
+    quality_points: float = 0.0
+    time_factor: float = 1.0
+    sources: list[Source] = Field(default_factory=list)
+    effects: list[Effect] = Field(default_factory=list)
 
 
 class CandidateModel(Wire):

@@ -28,15 +28,16 @@ class Settings:
 
     depth: Depth = "static"
     rules: tuple[str, ...] = ()
+    budget_s: float | None = None
 
     @cached_property
     def advice_hash(self) -> str:
-        """Of all that a report depends on but its request: version, rules and packs, catalogue, depth.
+        """Of all that a report depends on but its request: version, rules and packs, catalogue, depth, budget.
 
         Raises:
             KnowledgeError: a rule folder is faulty.
         """
-        return _advice_hash(self.depth, self.rules)
+        return _advice_hash(self.depth, self.rules, self.budget_s)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def answer(task: Task, settings: Settings, checker: Checker | None) -> Row:
     try:
         if task.fault is not None or task.request is None:
             return error_row(task, settings, task.fault or RowFault("defect", "the task has no request"))
-        report = design(task.request, settings.depth, rules=settings.rules, checker=Strict(checker) if checker else None)
+        strict = Strict(checker) if checker else None
+        report = design(task.request, settings.depth, rules=settings.rules, checker=strict, budget=settings.budget_s)
         wire = report.model_dump_json(by_alias=True, exclude_none=True, ensure_ascii=True)  # no U+2028, at which some readers split lines
         text = f'{_head(task, settings, report.status.value)},"report":{wire}}}'
         return Row(task.line, report.status.value, text, time.perf_counter() - started, task.end)
@@ -111,11 +113,11 @@ def _head(task: Task, settings: Settings, status: str) -> str:
 
 
 @cache
-def _advice_hash(depth: str, rules: tuple[str, ...]) -> str:
+def _advice_hash(depth: str, rules: tuple[str, ...], budget_s: float | None) -> str:
     from advisor.engine.loading import load_knowledge, rule_paths
     from advisor.resources import data_folder
 
-    digest = hashlib.sha256(json.dumps([__version__, depth, load_knowledge(rule_paths(rules)).rules.digest]).encode())
+    digest = hashlib.sha256(json.dumps([__version__, depth, budget_s, load_knowledge(rule_paths(rules)).rules.digest]).encode())
     for path in sorted(data_folder("catalogue").rglob("*.yaml")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:HASH_CHARACTERS]

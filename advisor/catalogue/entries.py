@@ -69,6 +69,7 @@ class DeviceEntry(Entry):
     tdp_w: float | None = None
     compute_capability: str | None = None
     interconnect_gbs: float | None = None
+    usd_an_hour: Sourced | None = Field(None, description="what one costs to rent, on demand")
     source: str
     checked: datetime.date
 

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     from advisor.cli.main import OK, SOME_ROWS_FAILED
 
     _check_usage(arguments)
-    summary, settings = Summary(), Settings(arguments.verify, tuple(arguments.rules))
+    summary, settings = Summary(), Settings(arguments.verify, tuple(arguments.rules), arguments.budget)
     with (
         _source(arguments.input) as source,
         open_engine(settings, arguments.jobs, arguments.engine, use_cache=arguments.use_cache) as engine,

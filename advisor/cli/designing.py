@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from advisor.cli.progress import show_progress
 from advisor.errors import UsageError
 from advisor.files import write_whole
 
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace) -> int:
     """Read, design, print, and write the files that were asked for; the exit status says what the report is."""
     folder = _output_folder(arguments.output)
-    with open_checker(arguments.verify, use_cache=arguments.use_cache) as checker:
+    with open_checker(arguments.verify, use_cache=arguments.use_cache) as verifier, show_progress(verifier) as checker:
         from advisor.cli.main import NO_DESIGN, OK
         from advisor.pipeline import design
         from advisor.reading import read_request
 
         request = read_request(arguments.request, settings=arguments.settings)
-        report = design(request, arguments.verify, rules=arguments.rules, checker=checker)
+        report = design(request, arguments.verify, rules=arguments.rules, checker=checker, budget=arguments.budget)
     print(_printed(report, request, arguments.format), end="")
     if folder is not None:
         for path in write_files(report, request, folder):

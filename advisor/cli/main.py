@@ -140,8 +140,20 @@ def add_settings(command: argparse.ArgumentParser, *, required: bool = False) ->
 
 def add_verification(command: argparse.ArgumentParser, default: str = "smoke") -> None:
     command.add_argument("--verify", choices=DEPTHS, default=default, help=f"how much to check (default: {default})")
+    shown = "time for the checks of one request, such as 60s or 5min; what it does not reach is skipped, and says so"
+    command.add_argument("--budget", type=_budget, metavar="TIME", help=shown)
     command.add_argument("--no-cache", action="store_false", dest="use_cache", help="check anew, and keep nothing for later")
     add_rules(command)
+
+
+def _budget(said: str) -> float:
+    from advisor.errors import UsageError
+    from advisor.verify.budget import parse_budget
+
+    try:
+        return parse_budget(said)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_rules(command: argparse.ArgumentParser) -> None:

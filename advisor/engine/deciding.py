@@ -8,9 +8,8 @@ is properly inside A's (the special case beats the general); else if B constrain
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from advisor.choices import Choice
 from advisor.engine.facts import Fact, Facts, Origin, Value
@@ -22,8 +21,7 @@ DEFAULT_ID = "DEFAULT"
 EDIT_ID = "EDIT"
 
 
-@dataclass(frozen=True)
-class Decided:
+class Decided(NamedTuple):
     """A value for a slot and where it came from: a rule, the slot's default, or an edit (then `rule` is None)."""
 
     slot: Slot
@@ -32,14 +30,16 @@ class Decided:
     overrode: tuple[Rule, ...] = ()
     reason: str = ""
 
-    @cached_property
+    @property
     def key(self) -> Value | None:
         """What later stages see of the choice."""
         return self.rule.key if self.rule is not None else self.choice.key
 
-    @cached_property
+    @property
     def fact(self) -> Fact | None:
         """The key as a fact."""
+        if self.rule is not None:
+            return self.rule.fact
         return None if self.key is None else Fact(self.key, Origin.DECIDED, self.rule_id)
 
     @property
@@ -52,8 +52,7 @@ class Decided:
         return self.rule.id if self.rule else EDIT_ID if self.reason else DEFAULT_ID
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one slot. `open_rules` are undecided for want of facts and would change the outcome if true."""
 
     slot: Slot
@@ -75,12 +74,13 @@ def decide(
 
     Returns the outcomes and the facts with the decisions among them. `assigned` slots take the given value.
     """
-    known = dict(facts)
+    known, assigned = dict(facts), assigned or {}
     outcomes: dict[str, Outcome] = {}
     for slot in slots:
-        given = (assigned or {}).get(slot.name)
-        outcomes[slot.name] = Outcome(slot, (given,)) if given is not None else _fill(slot, rules.index[slot.name].eligible(known), known)
-        _tell(known, outcomes[slot.name])
+        name = slot.name
+        given = assigned.get(name)
+        outcomes[name] = _fill(slot, rules.index[name].eligible(known), known) if given is None else Outcome(slot, (given,))
+        _tell(known, outcomes[name])
     return outcomes, known
 
 
@@ -93,29 +93,30 @@ def redecide(
     assigned: Mapping[str, Decided] | None = None,
 ) -> dict[str, Outcome]:
     """`decide` again after some facts changed: only slots whose rules name a changed fact, or a decision that changed."""
-    slots, moved = tuple(slots), set(changed)
+    slots, moved, assigned = tuple(slots), set(changed), assigned or {}
     known = dict(facts)
     for slot in slots:
         known.pop(slot.fact or "", None)
     outcomes: dict[str, Outcome] = {}
     for slot in slots:
-        outcome, given = before[slot.name], (assigned or {}).get(slot.name)
-        if given is not None:
-            outcome = Outcome(slot, (given,))
-        elif not moved.isdisjoint(rules.facts_of[slot.name]):
-            outcome = _fill(slot, rules.index[slot.name].eligible(known), known)
-        if slot.fact is not None and outcome is not before[slot.name] and _key(outcome) != _key(before[slot.name]):
+        name = slot.name
+        outcome = was = before[name]
+        if name in assigned:
+            outcome = Outcome(slot, (assigned[name],))
+        elif not moved.isdisjoint(rules.facts_of[name]):
+            outcome = _fill(slot, rules.index[name].eligible(known), known)
+        if outcome is not was and slot.fact is not None and _key(outcome) != _key(was):
             moved.add(slot.fact)
-        outcomes[slot.name] = outcome
+        outcomes[name] = outcome
         _tell(known, outcome)
     return outcomes
 
 
 def _tell(known: dict[str, Fact], outcome: Outcome) -> None:
     """Make a decision a fact for the slots after it."""
-    fact = outcome.decided[0].fact if outcome.slot.fact is not None and outcome.decided else None
-    if outcome.slot.fact is not None and fact is not None:
-        known[outcome.slot.fact] = fact
+    name = outcome.slot.fact
+    if name is not None and outcome.decided and (fact := outcome.decided[0].fact) is not None:
+        known[name] = fact
 
 
 def _key(outcome: Outcome) -> Value | None:
@@ -136,22 +137,23 @@ def _fill(slot: Slot, rules: tuple[Rule, ...], facts: Facts) -> Outcome:
     if not true:
         default = () if slot.default is None else (Decided(slot, slot.default, None),)
         return Outcome(slot, default, tuple(rule for rule in unknown if rule.choice != slot.default))
-    winner = _winner(slot, true)
-    losers = tuple(rule for rule in true if rule is not winner)
-    rivals = tuple(rule for rule in unknown if beats(rule, winner) and rule.choice != winner.choice)
+    winner = true[0] if len(true) == 1 else _winner(slot, true)
+    losers = tuple([rule for rule in true if rule is not winner])
+    rivals = tuple([rule for rule in unknown if beats(rule, winner) and rule.choice != winner.choice])
     return Outcome(slot, (Decided(slot, winner.choice, winner, losers),), rivals)
 
 
 def _collected(slot: Slot, true: list[Rule], unknown: list[Rule]) -> Outcome:
     """Every true rule that no other true one overrides, in the order of their ids; one value a name."""
-    kept = [rule for rule in true if not any(rule.id in other.overrides for other in true)]
+    overridden = {id_ for rule in true for id_ in rule.overrides}
+    kept = [rule for rule in true if rule.id not in overridden]
     decided: dict[str, Decided] = {}
     for rule in kept:
         name = str(rule.key or rule.id)
         earlier = decided.get(name)
         if earlier is None or (earlier.rule is not None and beats(rule, earlier.rule)):
-            decided[name] = Decided(slot, rule.choice, rule, tuple(other for other in true if other.id in rule.overrides))
-    rivals = tuple(rule for rule in unknown if not any(rule.id in other.overrides for other in true) and _adds(rule, decided))
+            decided[name] = Decided(slot, rule.choice, rule, tuple([other for other in true if other.id in rule.overrides]))
+    rivals = tuple([rule for rule in unknown if rule.id not in overridden and _adds(rule, decided)])
     return Outcome(slot, tuple(decided.values()), rivals)
 
 
@@ -164,8 +166,6 @@ def _adds(rule: Rule, decided: Mapping[str, Decided]) -> bool:
 
 
 def _winner(slot: Slot, true: list[Rule]) -> Rule:
-    if len(true) == 1:
-        return true[0]
     if slot.hit in ("min", "max"):
         return (min if slot.hit == "min" else max)(true, key=lambda rule: (rule.key, rule.id))
     unbeaten = [rule for rule in true if not any(beats(other, rule) for other in true if other is not rule)]

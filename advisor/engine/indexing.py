@@ -1,13 +1,13 @@
-"""An index over a slot's rules: by the fact that most of them test for equality, so that most are never looked at.
+"""An index over a slot's rules: by the facts that most of them test for equality, so that most are never looked at.
 
-A rule whose `when` asks for other values of that fact is false whatever else is known, and may be passed over unseen.
+A rule whose `when` asks for other values of such a fact is false whatever else is known, and may be passed over unseen.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from advisor.engine.facts import Facts, Value
@@ -17,34 +17,58 @@ if TYPE_CHECKING:
     from advisor.engine.rules import Rule
 
 
-@dataclass(frozen=True)
+FEWEST = 3  # rules that an index is worth its look-up for
+DEEPEST = 3  # facts in a row; a rule that does not test a fact stands in every part by it
+
+
+@dataclass(eq=False)
 class Index:
-    """A slot's rules by the value of one fact; `others` holds for every value that no rule names."""
+    """Rules by the values of one fact, the one that the most rules' `when` holds to a set of values; each part by the next.
+
+    Parts are made when they are first asked for: all of them together would be many times the rules, and few are visited.
+    """
 
     rules: tuple[Rule, ...]
-    fact: str | None
-    by_value: dict[Value, tuple[Rule, ...]]
-    others: tuple[Rule, ...]
+    done: tuple[str, ...] = ()
+    parts: dict[Value | None, Index] = field(default_factory=dict)
 
     def eligible(self, facts: Facts) -> tuple[Rule, ...]:
         """The rules that may be true or unknown, in the order of their ids; the rest are certainly false."""
-        fact = facts.get(self.fact) if self.fact is not None else None
-        return self.rules if fact is None else self.by_value.get(fact.value, self.others)
+        part = self
+        while part.fact is not None and (fact := facts.get(part.fact)) is not None:
+            part = part.part(fact.value)
+        return part.rules
+
+    def part(self, value: Value) -> Index:
+        """The rules that may hold of one value of the fact."""
+        key = value if value in self.values else None
+        found = self.parts.get(key)
+        if found is None:
+            assert self.fact is not None
+            kept = tuple(rule for rule in self.rules if _may_hold(rule, self.fact, key))
+            self.parts[key] = found = Index(kept, (*self.done, self.fact))
+        return found
+
+    @cached_property
+    def fact(self) -> str | None:
+        """What the rules are divided by; None where they are not divided further."""
+        if len(self.rules) < FEWEST or len(self.done) == DEEPEST:
+            return None
+        tested = Counter(fact for rule in self.rules for fact in rule.when if fact not in self.done and _values(rule, fact) is not None)
+        return max(sorted(tested), key=tested.__getitem__) if tested else None
+
+    @cached_property
+    def values(self) -> frozenset[Value]:
+        """The values of the fact that a rule names; the others share one part."""
+        assert self.fact is not None
+        return frozenset[Value]().union(*(found for rule in self.rules if (found := _values(rule, self.fact)) is not None))
 
 
-def index_rules(rules: Sequence[Rule]) -> Index:
-    """Index by the fact that the most rules' `when` holds to a set of values."""
-    tested = Counter(fact for rule in rules for fact in rule.when if _values(rule, fact) is not None)
-    if not tested:
-        return Index(tuple(rules), None, {}, tuple(rules))
-    fact = max(sorted(tested), key=tested.__getitem__)
-    values = frozenset[Value]().union(*(found for rule in rules if (found := _values(rule, fact)) is not None))
-    by_value: dict[Value, list[Rule]] = {value: [] for value in values}
-    for rule in rules:
-        for value in _values(rule, fact) or (values if fact not in rule.when else filter(rule.when[fact].holds, values)):
-            by_value[value].append(rule)
-    others = tuple(rule for rule in rules if _values(rule, fact) is None)
-    return Index(tuple(rules), fact, {value: tuple(found) for value, found in by_value.items()}, others)
+def _may_hold(rule: Rule, fact: str, value: Value | None) -> bool:
+    """Whether the rule can be true of the value; None: of any that no rule names."""
+    if value is None:
+        return _values(rule, fact) is None
+    return fact not in rule.when or rule.when[fact].holds(value)
 
 
 def _values(rule: Rule, fact: str) -> frozenset[Value] | None:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from advisor.choices import Choice, Technique
-from advisor.engine.facts import Facts, Value
-from advisor.engine.indexing import Index, index_rules
+from advisor.engine.facts import Fact, Facts, Origin, Value
+from advisor.engine.indexing import Index
 from advisor.engine.region import Box, Domain, meet, without
 from advisor.errors import Place
 from advisor.report import Source
@@ -19,6 +19,7 @@ from advisor.report import Source
 OPERATORS = ("eq", "in", "lt", "le", "gt", "ge")
 Operator = Literal["eq", "in", "lt", "le", "gt", "ge"]
 HitPolicy = Literal["unique", "collect", "any", "min", "max"]
+Per = Literal["request", "candidate", "repair"]  # a request, each of its candidates, each design that breaks a limit
 
 RULE_ID = r"^[A-Z]{2,5}[0-9]{3}$"
 
@@ -71,7 +72,7 @@ class ForbidText(Strict):
 
 class StageText(Strict):
     name: str
-    per: Literal["request", "candidate"]
+    per: Per
 
 
 class SlotText(Strict):
@@ -98,7 +99,7 @@ class Slot:
 
     name: str
     stage: str
-    per: Literal["request", "candidate"]
+    per: Per
     choice: type[Choice]
     hit: HitPolicy
     presence: Literal["required", "optional"]
@@ -147,6 +148,11 @@ class Rule:
         return self.choice.key
 
     @cached_property
+    def fact(self) -> Fact | None:
+        """The key as a fact, where the rule decides."""
+        return None if self.key is None else Fact(self.key, Origin.DECIDED, self.id)
+
+    @cached_property
     def plain_choice(self) -> dict[str, Any]:
         """The choice as plain data, made once."""
         return self.choice.to_plain()
@@ -155,6 +161,11 @@ class Rule:
     def facts(self) -> frozenset[str]:
         """Every fact that the condition names."""
         return frozenset(fact for box in (self.when, *self.any, *self.unless) for fact in box)
+
+    @cached_property
+    def facts_in_order(self) -> tuple[str, ...]:
+        """The facts by name: the order in which a report tells them."""
+        return tuple(sorted(self.facts))
 
     @cached_property
     def leaves(self) -> tuple[tuple[str, Domain], ...]:
@@ -265,7 +276,7 @@ class RuleSet:
     @cached_property
     def index(self) -> dict[str, Index]:
         """Each slot's rules, indexed."""
-        return {name: index_rules(rules) for name, rules in self.rules.items()}
+        return {name: Index(rules) for name, rules in self.rules.items()}
 
     @cached_property
     def facts_of(self) -> dict[str, frozenset[str]]:
@@ -276,5 +287,10 @@ class RuleSet:
     def slot(self) -> dict[str, Slot]:
         return {slot.name: slot for slot in self.slots}
 
-    def per(self, kind: Literal["request", "candidate"]) -> tuple[Slot, ...]:
+    @cached_property
+    def shaping(self) -> tuple[Slot, ...]:
+        """The slots that change what is built and trained; guidance changes its wording at many thresholds that matter less."""
+        return tuple(slot for slot in self.slots if slot.shapes_recipe)
+
+    def per(self, kind: Per) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if slot.per == kind)

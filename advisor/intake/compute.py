@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from advisor.catalogue.entries import DeviceEntry
 from advisor.intake.names import Mention, NameIndex
@@ -84,6 +84,8 @@ class Compute:
     device: str | None = None
     devices: int | None = None
     memory_gib: float | None = None
+    nodes: int | None = None
+    host_memory_gib: float | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -119,7 +121,9 @@ class _Reader:
         kind = self._kind(kinds, device, bool(brand), bool(cores or cpu_brand or no_gpu), bool(no_gpu))
         if kind in ("gpu", "multi_gpu") and not kinds and not mentions and not brand:
             text.fail("names no device")
-        return self._compute(kind, device, slice_ or count, memory, host, brand or (cpu_brand if kind == "cpu" and not device else None))
+        unknown = brand or (cpu_brand if kind == "cpu" and not device else None)
+        found = self._compute(kind, device, slice_ or count, memory, host, unknown)
+        return replace(found, nodes=_COUNTS.get(nodes["count"]) or int(nodes["count"])) if nodes else found
 
     # --- parts ---
 
@@ -224,14 +228,13 @@ class _Reader:
         if count is None and kind != "multi_gpu":
             count = 1
         gib = memory[0] if memory else None
-        if host and kind in ("cpu", "apple", "edge"):
-            gib = gib or _gib_of(host)
-        elif host:
-            self.remarks.append(f"{host[0].strip()!r} is the machine's memory, not a device's, and decides nothing")
+        host_gib = _gib_of(host) if host else None
+        if kind in ("cpu", "apple", "edge"):
+            gib, host_gib = gib or host_gib, None
         if unknown:
             near = self.index.nearest(unknown[0], likeness=NEAR_DEVICE)
             self.remarks.append(f"{unknown[0].strip()!r} is no device of the catalogue{f'; the nearest is {near}' if near else ''}")
-        return Compute(kind, device.id if device else None, count, gib, tuple(self.remarks))
+        return Compute(kind, device.id if device else None, count, gib, None, host_gib, tuple(self.remarks))
 
 
 def _gib(found: re.Match[str]) -> float:

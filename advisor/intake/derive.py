@@ -19,6 +19,7 @@ BASE_MODEL = "existingSetup.baseModel"
 UNKNOWN = "unknown"
 NOTHING = frozenset({"", "none", "no", "n/a", "nothing", "not yet", "from scratch", "random initialization"})
 NONE_STATED = "none stated"
+IN_ONE_MACHINE = 8  # what a DGX or HGX board holds: docs.nvidia.com/dgx
 # bfloat16 at full rate came with Ampere, float16 with Volta (docs.nvidia.com/cuda, arithmetic throughput by compute capability).
 BF16_FROM, FP16_FROM = 8.0, 7.0
 CLOSED: dict[str, Value] = {
@@ -50,6 +51,9 @@ def derive_facts(request: Request, notes: Notes, catalogue: Catalogue, counts: C
             "read as", f"{quoted('data.size', request.data.size)} does not say how many samples there are; say it as facts.data.samples"
         )
     _derive_compute(notes, catalogue)
+    devices = notes.number("compute.devices")
+    if devices is not None and devices <= IN_ONE_MACHINE:
+        notes.derive("compute.nodes", 1, f"up to {IN_ONE_MACHINE} devices go into one machine")
     samples, classes = notes.number("data.samples"), notes.number("data.classes")
     if samples is not None and classes:
         notes.derive("data.samples_per_class", samples / classes, "data.samples / data.classes")

@@ -90,7 +90,8 @@ class NameIndex:
             places = (at for at in range(len(name) - width + 1) if name[at : at + width] == runs)
             return any(all(run.isdigit() or run in plain for run in name[:at] + name[at + width :]) for at in places)
 
-        return [id_ for id_ in self._with.get(runs[0], ()) if any(map(is_variant, self.of[id_]))] if runs else []
+        rarest = min((self._with.get(run, {}) for run in runs), key=len, default={})
+        return [id_ for id_ in rarest if any(map(is_variant, self.of[id_]))]
 
     def beginning(self, runs: Runs) -> list[str]:
         """The ids with a name that begins with these runs."""

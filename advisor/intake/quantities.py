@@ -15,6 +15,7 @@ from advisor.intake.compute import read_compute
 from advisor.intake.counted import Counts
 from advisor.intake.counts import FORMS, read_counts
 from advisor.intake.describe import note_labels_in_size
+from advisor.intake.here import means_here, read_here
 from advisor.intake.limits import read_budget, read_latency, read_model_size
 from advisor.intake.notes import Notes
 from advisor.intake.text import Text, quoted
@@ -60,15 +61,19 @@ def note_limits(request: Request, notes: Notes) -> None:
 def note_compute(request: Request, notes: Notes, catalogue: Catalogue) -> None:
     """What the request says of the target's hardware; what the catalogue knows of it follows later."""
     said = request.constraints.compute_resources
-    compute = _read(notes, lambda text: read_compute(COMPUTE, text, catalogue.device_names, catalogue.devices), said)
+    is_here = said is not None and means_here(said)
+    names, devices = catalogue.device_names, catalogue.devices
+    compute = _read(notes, lambda text: read_here(names, devices) if is_here else read_compute(COMPUTE, text, names, devices), said)
     if compute and said:
         facts: dict[str, Value | None] = {
             "compute.kind": compute.kind,
             "compute.device": compute.device,
             "compute.devices": compute.devices,
             "compute.memory_gib": compute.memory_gib,
+            "compute.nodes": compute.nodes,
+            "compute.host_memory_gib": compute.host_memory_gib,
         }
-        _state(notes, COMPUTE, said, facts, "")
+        _state(notes, COMPUTE, said, facts, "", origin=Origin.DETECTED if is_here else Origin.STATED)
         for remark in compute.remarks:
             notes.notice(
                 "read as", f"{quoted(COMPUTE, said)} {remark}" if remark.startswith("comes") else f"{quoted(COMPUTE, said)}: {remark}"
@@ -123,11 +128,18 @@ def _read(notes: Notes, read: Callable[[str], Read], said: str | None) -> Read |
         return None
 
 
-def _state(notes: Notes, path: str, said: str, facts: dict[str, Value | None], remark: str, derived: Collection[str] = ()) -> None:
+def _state(
+    notes: Notes,
+    path: str,
+    said: str,
+    facts: dict[str, Value | None],
+    remark: str,
+    derived: Collection[str] = (),
+    origin: Origin = Origin.STATED,
+) -> None:
     for fact, value in facts.items():
         if value is None or (value == math.inf and fact in notes.given):
             continue
-        origin = Origin.DERIVED if fact.rpartition(".")[2] in derived else Origin.STATED
-        notes.state(fact, value, quoted(path, said), path, origin=origin)
+        notes.state(fact, value, quoted(path, said), path, origin=Origin.DERIVED if fact.rpartition(".")[2] in derived else origin)
     if remark:
         notes.notice("read as", f"{quoted(path, said)}: {remark}")

@@ -91,6 +91,8 @@ def words(listed: str) -> frozenset[str]:
 
 def lowered(said: str) -> str:
     """Lower case, character for character: spans in it are spans in the text."""
+    if len(small := said.lower()) == len(said):  # no character's lower case is shorter than itself
+        return small
     return "".join(small if len(small := char.lower()) == 1 else char for char in said)
 
 
@@ -102,6 +104,8 @@ def quoted(field: str, said: object) -> str:
 
 def printable(text: str) -> str:
     """The text on one line, control characters made visible as one character each."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else " " if char.isspace() else "�" for char in text)
 
 

@@ -85,10 +85,12 @@ def _end(parts: tuple[str, ...], words: list[str], at: int) -> int | None:
         if part == GAP:
             reach = MAX_GAP + 1
             continue
-        place = next((place for place in range(at, min(at + reach, len(words))) if _fits(part, words[place])), None)
-        if place is None:
+        stop = min(at + reach, len(words))
+        while at < stop and not _fits(part, words[at]):
+            at += 1
+        if at >= stop:
             return None
-        at, reach = place + 1, 1
+        at, reach = at + 1, 1
     return at
 
 

@@ -82,9 +82,9 @@ def _points_of(context: Context) -> Iterator[tuple[Slot, list[Point]]]:
     """Each slot with its points; those of the candidates' slots are the same."""
     candidates: list[Point] = []
     for slot in context.knowledge.rules.slots:
-        if slot.per == "candidate":
+        if slot.per != "request":
             candidates = candidates or list(_points(context, slot))
-        yield slot, candidates if slot.per == "candidate" else list(_points(context, slot))
+        yield slot, candidates if slot.per != "request" else list(_points(context, slot))
 
 
 def _points(context: Context, slot: Slot) -> Iterator[Point]:

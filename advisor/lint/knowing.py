@@ -19,7 +19,7 @@ def always_known(context: Context, slot: Slot) -> frozenset[str]:
     """The facts of every design. One that is known for some tasks or some models only is not among them."""
     known = {name for name, spec in context.knowledge.vocabulary.items() if is_always_given(spec)}
     known |= {earlier.fact for earlier in earlier_slots(context, slot) if earlier.fact and _is_always_filled(earlier)}
-    if slot.per == "candidate":
+    if slot.per != "request":
         facts = [model_facts(entry).keys() for entry in context.models.values()]
         known |= set.intersection(*map(set, facts)) if facts else set()
     return frozenset(known)

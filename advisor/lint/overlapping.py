@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from advisor.engine.indexing import index_rules
+from advisor.engine.indexing import Index
 from advisor.engine.region import Box, Domain, Span
 from advisor.engine.rules import Rule
 
@@ -12,12 +12,13 @@ from advisor.engine.rules import Rule
 @lru_cache(maxsize=256)  # a slot's rules, and in a `collect` slot those of each name
 def overlapping(rules: tuple[Rule, ...]) -> dict[Rule, tuple[Rule, ...]]:
     """For each rule the others that some facts make true beside it, in the order of their ids."""
-    index = index_rules(rules)
+    index = Index(rules)
     found: dict[Rule, list[Rule]] = {rule: [] for rule in rules}
     order = {rule: number for number, rule in enumerate(rules)}
     for rule in rules:
         domain = rule.when.get(index.fact) if index.fact is not None else None
-        near = {other for value, some in index.by_value.items() if domain is not None and domain.holds(value) for other in some}
+        values = [value for value in index.values if domain.holds(value)] if domain is not None else []
+        near = {other for value in values for other in index.part(value).rules}
         for other in near or rules:
             if order[other] > order[rule] and can_both_hold(rule, other):
                 found[rule].append(other)

@@ -14,6 +14,7 @@ READ_BY_CODE = frozenset(
     {
         "task.benchmark",
         "setup.base_model",
+        "setup.image_size",
         "limit.latency_ms",
         "limit.model_mb",
         "limit.accuracy",
@@ -27,6 +28,7 @@ READ_BY_CODE = frozenset(
         "data.classes",
         "compute.device",
         "compute.devices",
+        "compute.nodes",
         "compute.memory_gib",
     }
 )

@@ -27,10 +27,11 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Proposal:
-    """The models to compare, best first, and those that a limit or a rule kept out."""
+    """The models to compare, best first; smaller ones to fall back to, the largest first; and those that a limit or a rule kept out."""
 
     compared: tuple[ModelEntry, ...]
     rejected: tuple[Rejected, ...]
+    smaller: tuple[ModelEntry, ...] = ()
 
 
 def propose(models: Mapping[str, ModelEntry], brief: Brief, forbids: Iterable[Forbidding] = ()) -> Proposal:
@@ -51,7 +52,11 @@ def propose(models: Mapping[str, ModelEntry], brief: Brief, forbids: Iterable[Fo
             kept.append(entry)
         else:
             rejected.append(Rejected(entry, reason))
-    return Proposal(tuple(_ranked(kept, brief, named)[:MOST_COMPARED]), tuple(rejected))
+    ranked = _ranked(kept, brief, named)
+    compared = ranked[:MOST_COMPARED]
+    least = min((entry.parameters.value for entry in compared), default=0.0)
+    smaller = sorted((entry for entry in ranked if entry.parameters.value < least), key=lambda entry: -entry.parameters.value)
+    return Proposal(tuple(compared), tuple(rejected), tuple(smaller))
 
 
 def _objection(entry: ModelEntry, brief: Brief, forbids: Iterable[Forbidding], *, named: bool) -> str | None:

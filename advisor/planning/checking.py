@@ -13,9 +13,11 @@ from advisor.planning.plan import Design
 from advisor.planning.sizing import number, value
 from advisor.report import Check
 from advisor.verify.evidence import Memory, Refusal, StaticEvidence
+from advisor.verify.formulas import FULL, OFFLOADED, STATE_BYTES
 from advisor.wire import Basis, Quantity
 
-HOURS_A_DAY = 24.0
+SPENDING = (("training_time", "limit.days", 24.0), ("budget", "limit.gpu_hours", 1.0), ("cost", "limit.cost_usd", 1.0))
+"""Checks of what training takes, the fact that limits each, and the fact's unit in the check's: days in hours."""
 NOT_ASKED = "verification was not asked for"
 
 
@@ -45,11 +47,18 @@ def assess(design: Design, evidence: StaticEvidence | Refusal | None, devices: M
         _flops(evidence),
         _memory("training_memory", evidence.training_memory if evidence else None, design, devices, checked=evidence is not None),
         _memory("inference_memory", evidence.inference_memory if evidence else None, design, devices, checked=evidence is not None),
+        *_host_memory(design, evidence),
         _size(design.facts, figures),
         _latency(design.facts, figures, device),
-        _budget(design.facts, figures),
+        *spending_checks(design.facts, figures),
     ]
-    return Assessment(design, evidence, tuple(check for check in checks if check is not None), figures)
+    return Assessment(design, evidence, tuple(checks), figures)
+
+
+def needed(check: Check, figures: Mapping[str, Quantity]) -> float:
+    """The least limit under which a check passes, or of an estimate whose interval spans the limit, under which it does not fail."""
+    figure = figures.get(check.name)
+    return figure.high if check.name.endswith("_memory") and figure is not None and figure.high is not None else check.value or 0.0
 
 
 def target_device(facts: Facts, devices: Mapping[str, DeviceEntry]) -> DeviceEntry | None:
@@ -116,6 +125,19 @@ def _memory(name: str, memory: Memory | None, design: Design, devices: Mapping[s
     return shown.model_copy(update={"status": status, "limit": limit, "detail": detail})
 
 
+def _host_memory(design: Design, evidence: StaticEvidence | None) -> list[Check]:
+    """What is offloaded, against the memory of one machine."""
+    recipe, facts = design.recipe, design.facts
+    limit = number(facts, "compute.host_memory_gib", math.nan)
+    if recipe.distributed != OFFLOADED or evidence is None or math.isnan(limit):
+        return []
+    each = 2 * FULL + STATE_BYTES.get(recipe.optimizer.name, STATE_BYTES["adamw"])
+    size = round(each * evidence.parameters / number(facts, "compute.nodes", 1) / GIB, 3)
+    detail = f"weights, gradients and optimizer states at {each:g} bytes a parameter; the system needs some beside them"
+    status = "passed" if size <= limit else "failed"
+    return [Check(name="host_memory", status=status, value=size, limit=limit, unit="GiB", method="closed form", detail=detail)]
+
+
 def _suffice(needed_gib: float, kind: str, devices: Mapping[str, DeviceEntry]) -> str:
     """Which devices hold so much: by name for accelerators, in GiB for a machine's own memory."""
     if kind not in ("gpu", "multi_gpu"):
@@ -169,23 +191,22 @@ def _latency(facts: Facts, figures: Mapping[str, Quantity], device: DeviceEntry 
     return Check(name="latency", status="skipped", limit=limit, detail=f"{span}, cannot decide: measure it on the device", **shown)
 
 
-def _budget(facts: Facts, figures: Mapping[str, Quantity]) -> Check | None:
-    limits = {"limit.gpu_hours": number(facts, "compute.devices", 1), "limit.days": 1 / HOURS_A_DAY}
-    stated = [
-        (name, number(facts, name, math.inf), factor) for name, factor in limits.items() if math.isfinite(number(facts, name, math.inf))
+def spending_checks(facts: Facts, figures: Mapping[str, Quantity]) -> list[Check]:
+    """The stated limits on training: hours, GPU-hours, money."""
+    return [
+        _spent(name, number(facts, fact, math.inf) * factor, figures.get(name))
+        for name, fact, factor in SPENDING
+        if math.isfinite(number(facts, fact, math.inf))
     ]
-    if not stated:
-        return None
-    time = figures.get("training_time")
-    if time is None or time.low is None or time.high is None:
-        return _skipped("budget", "the training time cannot be estimated")
-    name, limit, factor = stated[0]
-    unit = "GPU-hours" if name == "limit.gpu_hours" else "days"
-    status = "passed" if time.high * factor <= limit else "failed" if time.low * factor > limit else "skipped"
-    detail = f"{time.low * factor:.3g} to {time.high * factor:.3g} {unit}, an estimate" + (
-        ", cannot decide: a pilot run will tell" if status == "skipped" else ""
-    )
-    return Check(name="budget", status=status, value=time.value * factor, limit=limit, unit=unit, method=time.source, detail=detail)
+
+
+def _spent(name: str, limit: float, spent: Quantity | None) -> Check:
+    if spent is None or spent.low is None or spent.high is None:
+        return Check(name=name, status="skipped", limit=limit, detail="what the training takes cannot be estimated")
+    status = "passed" if spent.high <= limit else "failed" if spent.low > limit else "skipped"
+    undecided = ", cannot decide: a pilot run will tell" if status == "skipped" else ""
+    detail = f"{spent.low:.3g} to {spent.high:.3g} {spent.unit}, an estimate{undecided}"
+    return Check(name=name, status=status, value=spent.value, limit=limit, unit=spent.unit, method=spent.source, detail=detail)
 
 
 def _skipped(name: str, why: str) -> Check:

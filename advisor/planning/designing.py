@@ -1,4 +1,7 @@
-"""The search for a design: candidates compared, each repaired until it fits, the first that fits really run.
+"""The search for a design: candidates compared, those that break a limit repaired, the one of least cost really run.
+
+To take another candidate than the first is an edit too, with a cost by rule: so the first that fits as it is wins, but a first that
+would need a costly repair loses to a next one that needs none.
 
 Evidence comes through a `Checker`, so that this module knows neither torch nor processes.
 """
@@ -6,21 +9,25 @@ Evidence comes through a `Checker`, so that this module knows neither torch nor 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from advisor.catalogue.entries import DeviceEntry, ModelEntry
+from advisor.engine.facts import Origin
 from advisor.engine.loading import Knowledge
 from advisor.planning.candidates import Proposal, Rejected, propose
 from advisor.planning.checking import Assessment, target_device
+from advisor.planning.editing import FREE, Cost, cost_of_replacing
+from advisor.planning.measured import hold_measured
 from advisor.planning.plan import Brief, Design
-from advisor.planning.repairing import fit
+from advisor.planning.repairing import UNBOUNDED, Repair
 from advisor.planning.sizing import number, value
 from advisor.report import Check, Edit
 from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence, Target
 
+MOST_SMALLER = 2  # candidates beyond those compared, where none of them can be made to fit
 Depth = Literal["none", "static", "smoke"]
 
 
@@ -34,11 +41,18 @@ class Checker(Protocol):
 
 @dataclass(frozen=True)
 class Tried:
-    """One candidate, as far as it got."""
+    """One candidate, as far as it got. `cost` is that of its edits, and of taking it instead of the first.
+
+    `predictions` hold what was predicted against what was measured on the target itself.
+    """
 
     assessment: Assessment
     edits: tuple[Edit, ...] = ()
     smoke: SmokeEvidence | Refusal | None = None
+    cost: Cost = FREE
+    seen: tuple[Assessment, ...] = ()
+    is_complete: bool = True
+    predictions: tuple[Check, ...] = ()
 
     @property
     def entry(self) -> ModelEntry:
@@ -72,36 +86,60 @@ def search(
     checker: Checker | None,
     depth: Depth,
 ) -> Search:
-    """Compare the candidates and choose the first that fits every limit and, at depth `smoke`, really trains."""
+    """Compare the candidates and choose the one that meets every limit at the least cost and, at depth `smoke`, really trains."""
     proposal: Proposal = propose(models, request, knowledge.rules.forbids)
-
-    def attempt(entry: ModelEntry) -> Tried:
-        return try_one(knowledge, request, entry, devices, checker)
-
-    if checker is None:
-        tried = [attempt(entry) for entry in proposal.compared]
-    else:
-        with ThreadPoolExecutor(max_workers=max(1, len(proposal.compared))) as pool:
-            tried = list(pool.map(attempt, proposal.compared))
+    tried = _repaired(knowledge, _begun(knowledge, request, proposal.compared, devices, checker))
+    for entry in proposal.smaller[:MOST_SMALLER]:
+        if any(one.fits for one in tried):
+            break
+        tried += _repaired(knowledge, _begun(knowledge, request, [entry], devices, checker), are_first=False)
     chosen = None
-    for index, candidate in enumerate(tried):
-        if not candidate.fits:
+    for index in sorted(range(len(tried)), key=lambda index: (tried[index].cost, index)):
+        if not tried[index].fits:
             continue
         if depth == "smoke" and checker is not None:
-            tried[index] = _run(candidate, devices, checker)
+            tried[index] = _run(tried[index], devices, checker)
         if tried[index].fits:
             chosen = tried[index]
             break
     return Search(chosen, tuple(tried), proposal.rejected)
 
 
-def try_one(knowledge: Knowledge, request: Brief, entry: ModelEntry, devices: Mapping[str, DeviceEntry], checker: Checker | None) -> Tried:
-    """One candidate, repaired as far as it goes."""
+def _begun(
+    knowledge: Knowledge, request: Brief, entries: Sequence[ModelEntry], devices: Mapping[str, DeviceEntry], checker: Checker | None
+) -> list[Repair]:
+    """The candidates' plain designs, verified side by side."""
 
     def verify(design: Design) -> StaticEvidence | Refusal | None:
         return checker.static(make_job(design, devices, "static")) if checker else None
 
-    return Tried(*fit(knowledge, request, entry, verify, devices))
+    def begin(entry: ModelEntry) -> Repair:
+        return Repair(knowledge, request, entry, verify, devices)
+
+    if checker is None or len(entries) < 2:
+        return [begin(entry) for entry in entries]
+    with ThreadPoolExecutor(max_workers=len(entries)) as pool:
+        return list(pool.map(begin, entries))
+
+
+def _repaired(knowledge: Knowledge, begun: Sequence[Repair], *, are_first: bool = True) -> list[Tried]:
+    """Each candidate repaired, as long as that may cost less than what an earlier one costs."""
+    tried: list[Tried] = []
+    costs = [FREE if are_first and index == 0 else cost_of_replacing(knowledge, one.plain.design) for index, one in enumerate(begun)]
+    best = min((cost for cost, one in zip(costs, begun, strict=True) if not one.plain.failed), default=UNBOUNDED)
+    for replacing, repair in zip(costs, begun, strict=True):
+        found = repair.run(bound=(best[0] - replacing[0], best[1] - replacing[1]))
+        one = Tried(
+            found.assessment, found.path, None, (found.cost[0] + replacing[0], found.cost[1] + replacing[1]), found.seen, found.is_complete
+        )
+        best = min(best, one.cost) if one.fits else best
+        tried.append(one)
+    return tried
+
+
+def try_one(knowledge: Knowledge, request: Brief, entry: ModelEntry, devices: Mapping[str, DeviceEntry], checker: Checker | None) -> Tried:
+    """One candidate, repaired as far as it goes."""
+    return _repaired(knowledge, _begun(knowledge, request, [entry], devices, checker))[0]
 
 
 def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke"], *, cross_check: bool = False) -> Job:
@@ -114,6 +152,7 @@ def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal[
             "name": device.name if device else None,
             "memory_gib": None if math.isnan(memory) else memory,
             "compute_capability": device.compute_capability if device else None,
+            "is_here": (kind := design.facts.get("compute.kind")) is not None and kind.origin is Origin.DETECTED,
         }
     )
     return Job(
@@ -134,19 +173,27 @@ def _run(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker)
         smoke = checker.smoke(make_job(design, devices, "smoke"))
         counted = counting.result()
     assessment = candidate.assessment
-    if isinstance(counted, StaticEvidence):
-        checks = tuple(_cross_checked(check, counted) if check.name == "flops" else check for check in assessment.checks)
-        assessment = replace(assessment, checks=checks)
-    return replace(candidate, assessment=assessment, smoke=smoke)
+    checks = tuple(_cross_checked(check, counted) if check.name == "flops" else check for check in assessment.checks)
+    assessment = replace(assessment, checks=checks)
+    predictions: tuple[Check, ...] = ()
+    if isinstance(smoke, SmokeEvidence):
+        assessment, predictions = hold_measured(assessment, smoke)
+    return replace(candidate, assessment=assessment, smoke=smoke, predictions=predictions)
 
 
 CROSS_CHECK_TOLERANCE = 0.03  # of published counts; beyond it the two counters disagree about more than a missed operator
 
 
-def _cross_checked(check: Check, counted: StaticEvidence) -> Check:
+def _cross_checked(check: Check, counted: StaticEvidence | Refusal) -> Check:
+    if isinstance(counted, Refusal):
+        return _also(check, f"not cross-checked: {counted.reason}")
     if counted.flops_cross_check is None:
-        return check.model_copy(update={"detail": f"{check.detail}; not cross-checked: {counted.flops_cross_check_detail}"})
+        return _also(check, f"not cross-checked: {counted.flops_cross_check_detail}")
     ratio = counted.flops_cross_check / max(counted.flops_forward, 1)
     agree = abs(ratio - 1) <= CROSS_CHECK_TOLERANCE
     said = f"fvcore on real tensors counts {ratio:.3f} times as many" + ("" if agree else ", and the difference is unexplained")
     return check.model_copy(update={"detail": f"{check.detail}; {said}", "status": "passed" if agree else "failed"})
+
+
+def _also(check: Check, said: str) -> Check:
+    return check.model_copy(update={"detail": f"{check.detail}; {said}"})

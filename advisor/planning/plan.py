@@ -17,9 +17,12 @@ from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.loading import Knowledge
 from advisor.planning.sizing import make_recipe
 from advisor.recipe import Recipe
+from advisor.verify.formulas import FULL, STATE_BYTES
 
 Edits = Mapping[str, Decided]
 NO_EDITS: Edits = {}
+GIB = 2**30
+BYTES_TRAINED = 2 * FULL + STATE_BYTES["adamw"]  # of a parameter: weight, gradient, Adam's two moments
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def plan(knowledge: Knowledge, request: Brief, candidate: ModelEntry, edits: Edi
     every = {**forced(knowledge, candidate), **edits}
     if any(edit.slot.per == "request" for edit in every.values()):
         request = brief(knowledge, request.given, every)
-    known = {**request.facts, **model_facts(candidate)}
+    known = {**request.facts, **model_facts(candidate), **shares(request.facts, candidate)}
     outcomes, decided = decide(knowledge.rules, knowledge.rules.per("candidate"), known, every)
     together = {**request.outcomes, **outcomes}
     return Design(candidate, decided, together, make_recipe(candidate, decided, together), edits)
@@ -75,6 +78,18 @@ def forced(knowledge: Knowledge, candidate: ModelEntry) -> Edits:
     return {
         "adaptation": Decided(slot, Adaptation(name="scratch"), None, reason=f"no pretrained weights are published for {candidate.name}")
     }
+
+
+def shares(facts: Facts, entry: ModelEntry) -> dict[str, Fact]:
+    """How many devices, and machines of such devices, full training states of the model fill; unknown where their memory is."""
+    memory, devices, nodes = (facts.get(f"compute.{name}") for name in ("memory_gib", "devices", "nodes"))
+    if memory is None or not memory.value:
+        return {}
+    device_share = BYTES_TRAINED * entry.parameters.value / GIB / float(memory.value)
+    found = {"model.device_share": device_share}
+    if devices is not None and nodes is not None:
+        found["model.node_share"] = device_share * float(nodes.value) / float(devices.value)
+    return {name: Fact(round(share, 3), Origin.CANDIDATE, f"{BYTES_TRAINED:g} bytes a parameter") for name, share in found.items()}
 
 
 def model_facts(entry: ModelEntry) -> dict[str, Fact]:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from advisor.catalogue.entries import Ceiling, DatasetEntry, ModelEntry
 from advisor.engine.facts import Facts
 from advisor.planning.candidates import smallest_file_mb
+from advisor.planning.checking import SPENDING, Assessment, needed
 from advisor.planning.designing import Search, Tried
 from advisor.planning.sizing import number, value
-from advisor.report import Check, Relaxation, RelaxationChange
+from advisor.report import Relaxation, RelaxationChange
 
 MOST_RELAXATIONS = 3
 ACCURACY_NAMES = {"accuracy", "top1", "top-1"}
 LIMIT_OF_CHECK = {
-    "training_memory": "compute.memory_gib",
-    "inference_memory": "compute.memory_gib",
-    "model_size": "limit.model_mb",
-    "latency": "limit.latency_ms",
-    "budget": "limit.gpu_hours",
+    "training_memory": ("compute.memory_gib", "GiB"),
+    "inference_memory": ("compute.memory_gib", "GiB"),
+    "host_memory": ("compute.host_memory_gib", "GiB"),
+    "model_size": ("limit.model_mb", "MB"),
+    "latency": ("limit.latency_ms", "ms"),
+    **{name: (fact, {"limit.days": "days", "limit.gpu_hours": "GPU-hours", "limit.cost_usd": "USD"}[fact]) for name, fact, _ in SPENDING},
 }
+FACTORS = {name: factor for name, _, factor in SPENDING}
 
 
 @dataclass(frozen=True)
@@ -56,30 +59,39 @@ def _same_metric(ceiling: Ceiling, metric: str) -> bool:
     return ceiling.metric == metric or {ceiling.metric, metric} <= ACCURACY_NAMES
 
 
-def breaches(entry: ModelEntry, facts: Facts, tried: Tried | None, accuracy: Breach | None) -> tuple[Breach, ...]:
-    """Every limit that this model breaks: by its checks where it was compared, by its published size where not."""
-    found = [accuracy] if accuracy else []
-    if tried is not None:
-        found += [_of_check(check) for check in tried.assessment.failed if check.name in LIMIT_OF_CHECK and check.limit is not None]
+def breaches(entry: ModelEntry, facts: Facts, assessment: Assessment | None, accuracy: Breach | None) -> tuple[Breach, ...]:
+    """Every limit that this model breaks: by its checks where it was verified, by its published size where not."""
+    found = {accuracy.fact: accuracy} if accuracy else {}
+    if assessment is not None:
+        for breach in _of_checks(assessment):
+            found[breach.fact] = max(found.get(breach.fact, breach), breach, key=lambda one: one.stretch)
+        return tuple(found.values())
     limit = number(facts, "limit.model_mb", math.inf)
     smallest = smallest_file_mb(entry)
-    if smallest > limit and not any(breach.fact == "limit.model_mb" for breach in found):
-        found.append(
-            Breach("limit.model_mb", limit, round(smallest, 2), "MB", f"{entry.name} is {smallest:,.1f} MB even at 8 bits a weight")
-        )
-    return tuple(found)
+    if smallest > limit:
+        because = f"{entry.name} is {smallest:,.1f} MB even at 8 bits a weight"
+        found["limit.model_mb"] = Breach("limit.model_mb", limit, round(smallest, 2), "MB", because)
+    return tuple(found.values())
 
 
-def _of_check(check: Check) -> Breach:
-    figure = check.figures.get("latency")
-    needed = figure.low if figure is not None and figure.low is not None else check.value or 0.0
-    return Breach(LIMIT_OF_CHECK.get(check.name, check.name), check.limit or 0.0, needed, check.unit or "", f"{check.name}: {check.detail}")
+def _of_checks(assessment: Assessment) -> Iterator[Breach]:
+    for check in assessment.failed:
+        if check.name in LIMIT_OF_CHECK and check.limit is not None:
+            fact, unit = LIMIT_OF_CHECK[check.name]
+            factor = FACTORS.get(check.name, 1.0)
+            least = needed(check, assessment.figures) / factor
+            yield Breach(fact, check.limit / factor, math.ceil(least * 1000) / 1000, unit, f"{check.name}: {check.detail}")
 
 
 def relax(serving: Iterable[ModelEntry], facts: Facts, search: Search | None, accuracy: Breach | None) -> tuple[Relaxation, ...]:
-    """The smallest sets of limits to change, each with the model that then serves; fewest limits first, then least stretch."""
-    tried = {one.entry.id: one for one in search.tried} if search else {}
-    options = [(entry, breaches(entry, facts, tried.get(entry.id), accuracy)) for entry in serving]
+    """The smallest sets of limits to change, each with the model that then serves; fewest limits first, then least stretch.
+
+    What the search verified is what there is to choose from, designs under repair among it; other models go by their published size.
+    """
+    tried = search.tried if search else ()
+    known = {one.entry.id for one in tried}
+    options = [(one.entry, breaches(one.entry, facts, at, accuracy)) for one in tried for at in one.seen or (one.assessment,)]
+    options += [(entry, breaches(entry, facts, None, accuracy)) for entry in serving if entry.id not in known]
     ranked = sorted(
         (option for option in options if option[1]),
         key=lambda option: (len(option[1]), math.prod(breach.stretch for breach in option[1]), option[0].id),
@@ -107,11 +119,10 @@ def correct(relaxation: Relaxation, attempt: Tried) -> Relaxation | None:
 
     A model that was not compared is first judged by its published size, from which its real one differs a little.
     """
-    found = {breach.fact: breach for breach in map(_of_check, attempt.assessment.failed)}
+    found = {breach.fact: breach for breach in _of_checks(attempt.assessment)}
     if not found.keys() <= {change.fact for change in relaxation.changes}:
         return None
     changes = [
-        change.model_copy(update={"needed": math.ceil(found[change.fact].needed * 100) / 100}) if change.fact in found else change
-        for change in relaxation.changes
+        change.model_copy(update={"needed": found[change.fact].needed}) if change.fact in found else change for change in relaxation.changes
     ]
     return relaxation.model_copy(update={"changes": changes, "text": _text(attempt.entry, changes)})

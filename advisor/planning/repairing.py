@@ -1,156 +1,198 @@
-"""Repair: the smallest edits, in a fixed order, until a design's predicted figures fit the limits, each re-verified.
+"""Repair: the cheapest edits after which a design meets every limit, found by uniform-cost search over `plan(…, edits)`.
 
-For memory: a smaller per-device batch with accumulation, so that the optimizer's step stays the same; then activation
-checkpointing, which costs time and no quality; then a lighter adaptation, which the request must not have ruled out. For
-the file: a smaller number format. What no edit mends is left failed, and the next candidate is tried.
+What may be edited, what it helps and what it costs, say the rules of the slot `repair`. A state is a sequence of them in the order
+of their slots, so that each set is one state and no edit is made stale by an earlier slot's. States come in the order of their cost;
+one that closed forms rule out is not verified, and what was verified foretells its neighbours. The last word is real evidence.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import cast
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from itertools import count, groupby
 
-from advisor import choices as c
+from advisor import report as r
 from advisor.catalogue.entries import DeviceEntry, ModelEntry
-from advisor.engine.deciding import Decided
 from advisor.engine.loading import Knowledge
-from advisor.planning.checking import Assessment, assess
-from advisor.planning.figures import DECODERS, FORMAT_OF, GIB
-from advisor.planning.plan import NO_EDITS, Brief, Design, Edits, plan
-from advisor.planning.sizing import value
-from advisor.report import Check, Edit
+from advisor.engine.rules import Rule
+from advisor.planning.checking import Assessment, assess, needed
+from advisor.planning.editing import FREE, Cost, allowed, cost_of, current, edited, repair_of
+from advisor.planning.foreseeing import foresee
+from advisor.planning.plan import Brief, Design, plan
 from advisor.verify.evidence import Refusal, StaticEvidence
 
-MOST_EDITS = 8
-LIGHTER = {"full": "lora", "layer_decay": "lora", "lora": "qlora"}  # for decoders: arXiv:2106.09685, arXiv:2305.14314
-SMALLER_FORMAT = {"none": "fp16", "bf16": "int8-dynamic", "fp16": "int8-dynamic"}
+MOST_VERIFIED = 8  # designs of one candidate that the search verifies; the steps of the path that it finds come on top
+MOST_STATES = 400
+UNBOUNDED: Cost = (math.inf, 0.0)
+
+BRANCHING = ("training_time", "budget", "cost", "latency", "model_size", "inference_memory", "host_memory", "training_memory")
+"""Of several unmet limits, that whose edits are tried next. Any repair holds one of them, whatever else it holds, so none is missed;
+the limits whose edits cost quality come first, so that the many free ones for memory are tried on few designs."""
 
 Verify = Callable[[Design], StaticEvidence | Refusal | None]
+State = tuple[Rule, ...]
 
 
-def fit(
-    knowledge: Knowledge, request: Brief, candidate: ModelEntry, verify: Verify, devices: Mapping[str, DeviceEntry]
-) -> tuple[Assessment, tuple[Edit, ...]]:
-    """The candidate's design, edited until it fits or nothing more can be done; and what was edited, with the numbers."""
-    edits: Edits = NO_EDITS
-    done: list[Edit] = []
-    assessment = _assessed(knowledge, request, candidate, edits, verify, devices)
-    while len(done) < MOST_EDITS and (proposed := next(_proposals(knowledge, assessment), None)) is not None:
-        check, decided, before = proposed
-        edits = _with(knowledge, edits, decided)
-        following = _assessed(knowledge, request, candidate, edits, verify, devices)
-        done.append(_edit(check, decided, before, following))
-        assessment = following
-    return _marked(assessment, done), tuple(done)
+@dataclass(frozen=True)
+class Repaired:
+    """What became of a candidate: its design, edited or not; the path with its numbers; what it cost; all that was verified."""
+
+    assessment: Assessment
+    path: tuple[r.Edit, ...] = ()
+    cost: Cost = FREE
+    seen: tuple[Assessment, ...] = ()
+    is_complete: bool = True  # false where the search was cut short because another candidate is cheaper
 
 
-def _with(knowledge: Knowledge, edits: Edits, decided: Decided) -> Edits:
-    """The edits with one more; those of later stages were made for what it replaces, and go."""
-    order = [slot.stage for slot in knowledge.rules.slots]
-    stage = order.index(decided.slot.stage)
-    kept = {name: edit for name, edit in edits.items() if order.index(edit.slot.stage) <= stage}
-    return {**kept, decided.slot.name: decided}
+class Repair:
+    """One candidate under repair. Making it verifies the plain design; `run` searches, if that breaks a limit."""
+
+    def __init__(
+        self, knowledge: Knowledge, request: Brief, candidate: ModelEntry, verify: Verify, devices: Mapping[str, DeviceEntry]
+    ) -> None:
+        self.knowledge, self.request, self.verify, self.devices = knowledge, request, verify, devices
+        self._order = {slot.name: index for index, slot in enumerate(knowledge.rules.slots)}
+        self._designs: dict[State, Design | None] = {(): plan(knowledge, request, candidate)}
+        self._verified: dict[State, Assessment] = {}
+        self._count = 0  # of verifications that cost time: without evidence, figures of the catalogue cost none
+        self.plain = self._assessed(())
+        self._broken = {check.name for check in self.plain.failed}
+
+    def run(self, bound: Cost = UNBOUNDED) -> Repaired:
+        """The cheapest repair that costs less than `bound`; where there is none, the design that comes closest."""
+        if not self._broken:
+            return Repaired(self.plain)
+        ticket = count()
+        queue: list[tuple[Cost, int, State]] = [(FREE, next(ticket), ())]
+        closest: State = ()
+        least = math.inf
+        reached: set[State] = {()}
+        while queue and len(reached) < MOST_STATES and self._count < MOST_VERIFIED:
+            cost, _, state = heapq.heappop(queue)
+            if cost >= bound:
+                return self._told((), FREE, is_complete=False)
+            hoped = self._foreseen(state)
+            if not self.unmet(hoped):
+                hoped = self._assessed(state)
+                if not self.unmet(hoped):
+                    return self._told(state, cost)
+            stretch = math.prod(self.unmet(hoped).values())
+            if stretch < least:
+                closest, least = state, stretch
+            for following in self._following(state, hoped):
+                if following not in reached:
+                    reached.add(following)
+                    heapq.heappush(queue, (cost_of(*following), next(ticket), following))
+        return self._told(closest, cost_of(*closest))
+
+    def unmet(self, assessment: Assessment) -> dict[str, float]:
+        """Each limit that is not met, and by which factor. Where the plain design surely broke it, an estimate's middle has to meet it."""
+        return {
+            check.name: needed(check, assessment.figures) / check.limit if check.limit else math.inf
+            for check in assessment.checks
+            if check.status == "failed" or (check.name in self._broken and check.limit is not None and (check.value or 0.0) > check.limit)
+        }
+
+    # --- states ---
+
+    def _following(self, state: State, hoped: Assessment) -> list[State]:
+        unmet = self.unmet(hoped)
+        first = next((name for name in BRANCHING if name in unmet), None)
+        helping = [rule for rule in allowed(self.knowledge, hoped.design) if first in repair_of(rule).helps]
+        longer = (tuple(sorted((*state, rule), key=self._place)) for rule in helping if repair_of(rule).slot)
+        return [one for one in longer if self._design(one) is not None]
+
+    def _place(self, rule: Rule) -> tuple[int, str]:
+        return self._order[repair_of(rule).slot or ""], rule.id
+
+    def _design(self, state: State) -> Design | None:
+        if state not in self._designs:
+            before = self._design(state[:-1])
+            self._designs[state] = edited(self.knowledge, self.request, before, state[-1]) if before else None
+        return self._designs[state]
+
+    # --- evidence ---
+
+    def _assessed(self, state: State) -> Assessment:
+        if state not in self._verified:
+            design = self._design(state)
+            assert design is not None
+            evidence = self.verify(design)
+            self._count += evidence is not None
+            self._verified[state] = assess(design, evidence, self.devices)
+        return self._verified[state]
+
+    def _foreseen(self, state: State) -> Assessment:
+        """The assessment under the least that the design may take; the real one where there is one."""
+        design = self._design(state)
+        assert design is not None
+        known = {at: found for at, found in self._verified.items() if found.evidence is not None}
+        if state in self._verified or not known:
+            return self._assessed(state)
+        nearest = known[min(known, key=lambda at: len(set(at) ^ set(state)))]
+        assert nearest.evidence is not None
+        return assess(design, foresee(nearest.evidence, nearest.design.recipe, design.recipe), self.devices)
+
+    # --- the path ---
+
+    def _told(self, state: State, cost: Cost, *, is_complete: bool = True) -> Repaired:
+        """The state's design with each step from the plain one verified; what passes only because of an edit says `repaired`."""
+        steps = [tuple(group) for _, group in groupby(state, key=lambda rule: rule.id)]
+        path, before = [], self.plain
+        at: State = ()
+        for step in steps:
+            at = (*at, *step)
+            after = self._assessed(at)
+            path.append(_edit(step, before, after, self._broken))
+            before = after
+        checks = tuple(
+            check.model_copy(update={"status": "repaired"}) if check.status == "passed" and check.name in self._broken else check
+            for check in before.checks
+        )
+        return Repaired(replace(before, checks=checks), tuple(path), cost, tuple(self._verified.values()), is_complete)
 
 
-def _assessed(
-    knowledge: Knowledge, request: Brief, candidate: ModelEntry, edits: Edits, verify: Verify, devices: Mapping[str, DeviceEntry]
-) -> Assessment:
-    design = plan(knowledge, request, candidate, edits)
-    return assess(design, verify(design), devices)
-
-
-def _edit(check: Check, decided: Decided, before: object, following: Assessment) -> Edit:
-    after = next((other.value for other in following.checks if other.name == check.name), None)
-    return Edit(
-        slot=decided.slot.name,
-        before=before,
-        after=_shown(decided.choice),
-        reason=decided.reason,
-        figure=check.name,
-        value_before=check.value or 0.0,
-        value_after=after or 0.0,
-        limit=check.limit or 0.0,
-        unit=check.unit or "",
+def _edit(step: State, before: Assessment, after: Assessment, broken: set[str]) -> r.Edit:
+    repair, slot = repair_of(step[0]), repair_of(step[0]).slot or ""
+    effects = _effects(before, after)
+    first = next((effect for effect in effects if effect.figure in broken and effect.figure in repair.helps), None)
+    first = first or next(iter(effects), r.Effect(figure="build", before=0, after=0, limit=0, unit="", status="skipped"))
+    quality, time = cost_of(*step)
+    return r.Edit(
+        slot=slot,
+        before=_shown(before.design, slot, repair.scale.keys()),
+        after=_shown(after.design, slot, repair.scale.keys()),
+        reason=step[0].why,
+        figure=first.figure,
+        value_before=first.before,
+        value_after=first.after,
+        limit=first.limit,
+        unit=first.unit,
+        rule_id=step[0].id,
+        quality_points=round(quality, 3),
+        time_factor=round(math.exp(time), 3),
+        sources=list(step[0].sources),
+        effects=effects,
     )
 
 
-def _marked(assessment: Assessment, done: list[Edit]) -> Assessment:
-    """Checks that pass only because of an edit say `repaired`."""
-    mended = {edit.figure for edit in done}
-    checks = tuple(
-        check.model_copy(update={"status": "repaired"}) if check.status == "passed" and check.name in mended else check
-        for check in assessment.checks
-    )
-    return Assessment(assessment.design, assessment.evidence, checks, assessment.figures)
+def _effects(before: Assessment, after: Assessment) -> list[r.Effect]:
+    """The limited figures that moved."""
+    earlier = {check.name: check.value for check in before.checks if check.value is not None}
+    return [
+        r.Effect(
+            figure=check.name, before=earlier[check.name], after=check.value, limit=check.limit, unit=check.unit or "", status=check.status
+        )
+        for check in after.checks
+        if check.limit is not None and check.value is not None and earlier.get(check.name) not in (None, check.value)
+    ]
 
 
-# --- the edits, cheapest first ---------------------------------------------------------------------------------------
-
-Proposal = tuple[Check, Decided, object]
-
-
-def _proposals(knowledge: Knowledge, assessment: Assessment) -> Iterator[Proposal]:
-    for check in assessment.failed:
-        if check.name == "training_memory":
-            yield from _smaller_batch(knowledge, assessment, check)
-            yield from _checkpointing(knowledge, assessment, check)
-            yield from _lighter_adaptation(knowledge, assessment, check)
-        elif check.name == "model_size":
-            yield from _smaller_format(knowledge, assessment, check)
-
-
-def _smaller_batch(knowledge: Knowledge, assessment: Assessment, check: Check) -> Iterator[Proposal]:
-    """The largest power of two that the prediction says will fit: memory is a fixed part and a part for each sample."""
-    batch, evidence = assessment.design.recipe.batch, assessment.evidence
-    if batch.per_device == 1 or evidence is None or evidence.training_memory is None or check.limit is None:
-        return
-    memory = evidence.training_memory
-    fixed = sum(memory.categories.get(name, 0) for name in ("weights", "gradients", "optimizer_state", "context", "workspace"))
-    each = (memory.high - fixed) / batch.per_device
-    room = (check.limit * GIB - fixed) / each if each > 0 else 0.0
-    most = min(batch.per_device - 1, max(1, math.floor(room)))
-    per_device = 2 ** math.floor(math.log2(most))
-    old = cast("c.Batch", assessment.design.choice("batch"))
-    reason = f"{per_device} samples a device at once instead of {batch.per_device}, accumulated to the same step"
-    choice = old.model_copy(update={"effective": batch.effective, "per_device": per_device})
-    yield check, Decided(knowledge.rules.slot["batch"], choice, None, reason=reason), batch.per_device
-
-
-def _checkpointing(knowledge: Knowledge, assessment: Assessment, check: Check) -> Iterator[Proposal]:
-    if assessment.design.recipe.activation_checkpointing or assessment.design.recipe.optimizer.name == "none":
-        return
-    reason = "activations are computed again in the backward pass instead of kept: about a third more time, the same result"
-    yield check, Decided(knowledge.rules.slot["checkpointing"], c.Checkpointing(enabled=True), None, reason=reason), False
-
-
-def _lighter_adaptation(knowledge: Knowledge, assessment: Assessment, check: Check) -> Iterator[Proposal]:
-    facts, current = assessment.design.facts, assessment.design.recipe.model.adaptation
-    wanted = LIGHTER.get(current)
-    if wanted is None or value(facts, "task.kind") not in DECODERS or value(facts, "setup.adaptation") == current:
-        return
-    slot = knowledge.rules.slot["adaptation"]
-    rule = next((rule for rule in knowledge.rules.rules["adaptation"] if rule.choice.key == wanted), None)
-    if rule is not None:
-        yield check, Decided(slot, rule.choice, None, reason=f"{wanted} instead of {current}: {rule.why} ({rule.id})"), current
-
-
-def _smaller_format(knowledge: Knowledge, assessment: Assessment, check: Check) -> Iterator[Proposal]:
-    evidence, slot = assessment.evidence, knowledge.rules.slot["quantization"]
-    name: str = assessment.design.recipe.compression.quantization
-    while (smaller := SMALLER_FORMAT.get(name)) is not None:
-        name = smaller
-        size = evidence.file_bytes.get(FORMAT_OF[name], math.inf) / 1e6 if evidence else 0.0
-        if check.limit is not None and size <= check.limit:
-            choice = c.Quantization.model_validate(
-                {"name": name, "text": f"Store and serve the weights as {name} to stay under {check.limit:g} MB."}
-            )
-            reason = f"weights stored as {name}"
-            yield check, Decided(slot, choice, None, reason=reason), assessment.design.recipe.compression.quantization
-            return
-
-
-def _shown(choice: c.Choice) -> object:
-    if isinstance(choice, c.Batch):
-        return choice.per_device
-    return choice.key
+def _shown(design: Design, slot: str, scaled: Collection[str]) -> object:
+    values = current(design, slot)
+    if scaled:
+        return values[next(iter(scaled))]
+    choice = design.choice(slot)
+    return choice.key if choice else None

@@ -72,8 +72,8 @@ def sensitivity(knowledge: Knowledge, design: Design, derive: Derive) -> list[Se
 def _first_change(knowledge: Knowledge, design: Design, name: str, side: Iterable[Value], derive: Derive) -> list[Flip]:
     for threshold in side:
         after = outcomes_at(knowledge, design, name, threshold, derive)
-        moved = [slot for slot, outcome in after.items() if outcome is not design.outcomes[slot]]
-        changed = [slot for slot in moved if _values(after[slot]) != _values(design.outcomes[slot])]
+        before = design.outcomes
+        changed = [slot for slot, now in after.items() if now is not before[slot] and _values(now) != _values(before[slot])]
         if changed:
             mark = _mark(knowledge.vocabulary[name], threshold)
             return [Flip(name, design.facts[name].value, mark, slot, design.outcomes[slot], after[slot]) for slot in changed]
@@ -83,10 +83,10 @@ def _first_change(knowledge: Knowledge, design: Design, name: str, side: Iterabl
 def outcomes_at(knowledge: Knowledge, design: Design, name: str, value: Value, derive: Derive) -> Outcomes:
     """What would be decided for the same candidate if one fact had another value."""
     facts = derive({**design.facts, name: Fact(value, Origin.STATED)})
-    changed = {fact for fact, known in facts.items() if known is not design.facts.get(fact)}
-    # Guidance changes its wording at many thresholds; what matters here is what would be built and trained.
-    slots = [slot for slot in knowledge.rules.slots if slot.name in design.outcomes and slot.shapes_recipe]
-    return redecide(knowledge.rules, slots, facts, design.outcomes, changed, {**forced(knowledge, design.candidate), **design.edits})
+    before = design.facts
+    changed = {fact for fact in facts if facts[fact] is not before.get(fact)}
+    assigned = {**forced(knowledge, design.candidate), **design.edits}
+    return redecide(knowledge.rules, knowledge.rules.shaping, facts, design.outcomes, changed, assigned)
 
 
 # --- where to look ---------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) ->
 
 def _ends(rules: RuleSet, fact: str, facts: Facts) -> set[float]:
     """The finite ends of a fact's constraints, in the rules that may still hold of such a request."""
-    slots = [slot for slot in rules.slots if slot.shapes_recipe and fact in rules.facts_of[slot.name]]
+    slots = [slot for slot in rules.shaping if fact in rules.facts_of[slot.name]]
     eligible = (rule for slot in slots for rule in rules.index[slot.name].eligible(facts) if fact in rule.facts)
     spans = (domain for rule in eligible for name, domain in rule.leaves if name == fact and isinstance(domain, Span))
     return {

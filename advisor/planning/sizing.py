@@ -55,7 +55,7 @@ def make_recipe(candidate: ModelEntry, facts: Facts, outcomes: Outcomes) -> Reci
             pretrained=candidate.pretrained and adaptation.name != "scratch",
             adaptation=adaptation.name,
         ),
-        input=size_input(candidate, facts, cast("c.Input", _the(outcomes, "input"))),
+        input=size_input(candidate, facts, _wanted_size(facts, outcomes)),
         loss=_losses(outcomes),
         metric=cast("c.Metric", _the(outcomes, "metric")).name,
         split=cast("c.Split", _the(outcomes, "split")).name,
@@ -133,6 +133,13 @@ def size_input(candidate: ModelEntry, facts: Facts, choice: c.Input) -> RecipeIn
         return RecipeInput(kind="table", features=int(number(facts, "data.features", choice.features or 1)), outputs=outputs or 1)
     length = choice.sequence_length or candidate.positions or 1
     return RecipeInput(kind="text", sequence_length=min(length, candidate.positions or length), outputs=outputs)
+
+
+def _wanted_size(facts: Facts, outcomes: Outcomes) -> c.Input:
+    """The decided size; that which the request asks for in its place, unless an edit had to be made to it."""
+    choice, stated = cast("c.Input", _the(outcomes, "input")), value(facts, "setup.image_size")
+    is_ruled = outcomes["input"].decided[0].rule is not None
+    return choice.model_copy(update={"image_size": stated}) if stated is not None and choice.image_size is not None and is_ruled else choice
 
 
 def _count_outputs(task: str, facts: Facts) -> int | None:

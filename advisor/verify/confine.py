@@ -8,6 +8,8 @@ import errno
 import os
 import resource
 import signal
+import socket
+import struct
 from pathlib import Path
 
 from advisor.errors import CheckError
@@ -20,7 +22,13 @@ REASON_CHARACTERS = 500
 OOM_SCORE_FIRST_TO_GO = "1000"  # proc(5), oom_score_adj: from -1000 to 1000
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1  # linux/sockios.h, linux/if.h
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+# What CUDA says of a device that failed, not of a program that did (cuda-runtime-api, cudaError_t).
+_LOST_GPU = (
+    "uncorrectable ECC error", "unspecified launch failure", "unknown error", "busy or unavailable", "hardware stack error",
+    "no CUDA-capable device", "GPU is lost", "initialization error", "external device", "invalid device ordinal",
+)  # fmt: skip
 _EXTRAS = {
     "peft": "peft",
     "tabicl": "tabular",
@@ -35,8 +43,8 @@ _EXTRAS = {
 }
 
 
-def confine(folder: Path, launcher: int) -> None:
-    """Limit this process for the rest of its life; it is the leader of its own session.
+def confine(folder: Path, launcher: int) -> bool:
+    """Limit this process for the rest of its life; it is the leader of its own session. False where it keeps its network.
 
     Memory is not limited here. CUDA reserves more address space than the machine has memory, so RLIMIT_AS would forbid every
     GPU check, and RLIMIT_DATA counts what is mapped and never touched; the launcher watches resident memory instead.
@@ -49,8 +57,9 @@ def confine(folder: Path, launcher: int) -> None:
     os.environ.update(TMPDIR=str(folder), TORCHINDUCTOR_CACHE_DIR=str(folder), TRITON_CACHE_DIR=str(folder))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_FIRST_TO_GO, encoding="ascii")
-    isolate_network()
+    is_isolated = isolate_network()
     _die_with(launcher)  # after the namespaces: a change of credentials clears it
+    return is_isolated
 
 
 def _limit(what: int, most: int) -> None:
@@ -61,7 +70,7 @@ def _limit(what: int, most: int) -> None:
 
 
 def isolate_network() -> bool:
-    """Move this process into a network with no interfaces; False where the system does not allow that.
+    """Move this process into a network with no interface but its own loopback; False where the system does not allow that.
 
     Needs a process with a single thread. Files keep their owner: the user is mapped to itself in the new user namespace.
     """
@@ -74,7 +83,23 @@ def isolate_network() -> bool:
     with contextlib.suppress(OSError):
         for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
             Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
+    with contextlib.suppress(OSError):
+        _raise_loopback()
     return True
+
+
+def _raise_loopback() -> None:
+    """Let the processes of a check talk to each other, as those of data-parallel training do; nobody else is there to hear them."""
+    import fcntl  # not on every system, and neither are namespaces
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
+
+
+def become_subreaper() -> None:
+    """Have processes whose parents die become this one's children, whatever session they are in, so that they can be found."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _die_with(parent: int) -> None:
@@ -91,6 +116,8 @@ def refuse(error: BaseException) -> Refusal:
         package = (error.name or "").split(".")[0]
         extra = f"install advisor[{_EXTRAS[package]}]" if package in _EXTRAS else f"the package {package} is not installed"
         return Refusal(status="skipped", reason=extra)
+    if "CUDA error" in str(error) and any(words in str(error) for words in _LOST_GPU):
+        return Refusal(status="skipped", reason=f"the GPU was lost half-way: {_brief(error)}", cause="crashed")
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
         return Refusal(status="skipped", reason=f"there is too little memory here: {_brief(error)}", cause="memory")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -10,6 +10,8 @@ from advisor.estimating.question import Question
 from advisor.recipe import Library, Recipe
 from advisor.wire import Quantity, Wire
 
+TIME_LIMIT_S = 60.0  # of one check, where nothing else is said
+
 
 class Build(Wire):
     """How to make the real model without weights.
@@ -24,12 +26,16 @@ class Build(Wire):
 
 
 class Target(Wire):
-    """The device that the design is for: what the memory model needs to know about it. Memory in GiB."""
+    """The device that the design is for: what the memory model needs to know about it. Memory in GiB.
+
+    `is_here` says that the request means the machine that runs the checks.
+    """
 
     kind: Literal["cpu", "gpu", "multi_gpu", "tpu", "apple", "edge"]
     name: str | None = None
     memory_gib: float | None = None
     compute_capability: str | None = None
+    is_here: bool = False
 
 
 class Job(Wire):
@@ -41,7 +47,7 @@ class Job(Wire):
     recipe: Recipe
     target: Target
     seed: int = 0
-    time_limit_s: float = 60.0
+    time_limit_s: float = TIME_LIMIT_S
     memory_limit_gib: float | None = None
     cross_check: bool = Field(False, description="also count FLOPs with fvcore on real tensors")
     question: Question | None = Field(None, description="what an estimate is asked; the other checks have none")
@@ -74,6 +80,7 @@ class StaticEvidence(Wire):
     file_bytes: dict[str, int] = Field(default_factory=dict, description="by format: fp32, fp16, int8, int4")
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
+    is_network_isolated: bool = Field(True, description="whether the check ran without a network")
 
 
 class SmokeCheck(Wire):
@@ -82,6 +89,7 @@ class SmokeCheck(Wire):
     name: str
     status: Literal["passed", "failed", "skipped"]
     detail: str
+    figures: dict[str, Quantity] = Field(default_factory=dict)
 
 
 class SmokeEvidence(Wire):
@@ -93,11 +101,16 @@ class SmokeEvidence(Wire):
     checks: list[SmokeCheck]
     losses: list[float] = Field(default_factory=list)
     batch: int = 0
-    step_seconds: float | None = None
+    samples: int = Field(0, description="of one optimizer step: the batch, accumulated")
+    step_time: Quantity | None = Field(None, description="in s: the median of the steps after the first, the shortest and the longest")
     peak_bytes: int | None = None
-    latency_ms: dict[str, Quantity] = Field(default_factory=dict, description="batch-1 inference here, by what was measured")
+    inference: dict[str, Quantity] = Field(default_factory=dict, description="one sample and a batch, in ms, and samples a second, here")
     latency_unmeasured: str | None = Field(None, description="why there is no latency; none: there is")
     is_makeshift: bool = Field(False, description="it was cut further, or ran elsewhere, for want of memory that was in use just then")
+    is_on_target: bool = Field(False, description="it ran on the device that the design is for")
+    is_as_designed: bool = Field(False, description="the model, its samples, precision and optimizer, if not the batch, are the recipe's")
+    is_full_batch: bool = Field(False, description="and so is the batch of one device")
+    is_network_isolated: bool = Field(True, description="whether the check ran without a network")
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from advisor.recipe import Recipe
+
 HALF, FULL = 2, 4  # bytes of an element in 16 and 32 bits
 
 STATE_BYTES = {
@@ -82,6 +84,7 @@ def logits(shape: Transformer, sequence: int, batch: int, copies: int = 3) -> fl
 
 
 Stage = Literal[0, 1, 2, 3]
+OFFLOADED = "fsdp_offload"  # FSDP with weights, gradients and optimizer states in the host's memory: arXiv:2101.06840
 
 
 def shard_states(weights: int, gradients: int, states: int, devices: int, stage: Stage) -> tuple[int, int, int]:
@@ -91,6 +94,25 @@ def shard_states(weights: int, gradients: int, states: int, devices: int, stage:
     """
     divisors = [devices if stage >= needed else 1 for needed in (3, 2, 1)]
     return tuple(-(-size // divisor) for size, divisor in zip((weights, gradients, states), divisors, strict=True))  # type: ignore[return-value]
+
+
+def sharding_stage(recipe: Recipe) -> Stage:
+    """ZeRO's stage of the recipe's strategy; 0 for plain data parallelism."""
+    strategy = (recipe.distributed or "ddp").lower()
+    return 3 if "fsdp" in strategy or "zero3" in strategy else 2 if "zero2" in strategy else 1 if "zero1" in strategy else 0
+
+
+def bytes_exchanged(recipe: Recipe, parameters: int, trained: int) -> float:
+    """Bytes that each device sends in an optimizer step, as a ring does: (N - 1) / N of a tensor to scatter or to gather it.
+
+    Plain data parallelism and stages 1 and 2 scatter fp32 gradients and gather their sum or the new weights; stage 3 gathers weights in
+    both passes and scatters gradients, in every pass that is accumulated (stage 2 scatters in each). Source: ZeRO, arXiv:1910.02054,
+    section 7; gradients accumulate locally before they are summed: arXiv:2006.15704, section 3.2.4.
+    """
+    devices, passes, stage = recipe.batch.devices, recipe.batch.accumulation, sharding_stage(recipe)
+    gathered = parameters * (FULL if recipe.precision == "fp32" else HALF)
+    sent = FULL * trained * (passes if stage >= 2 else 1) + (2 * passes * gathered if stage == 3 else FULL * trained)
+    return (devices - 1) / devices * sent
 
 
 def mixed_precision_states(parameters: int, devices: int = 1, stage: Stage = 0) -> float:

@@ -29,7 +29,7 @@ _NVML_SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU. Memory in GiB, free as of now; `used_by` names the processes that compute on it."""
+    """One GPU. Memory in GiB, free as of now; `used_by` names the processes that compute on it, `busy_percent` is of the last second."""
 
     uuid: str
     name: str
@@ -37,6 +37,7 @@ class Gpu:
     free_gib: float
     compute_capability: str
     used_by: tuple[str, ...] = ()
+    busy_percent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def _describe(nvml: Any, handle: Any) -> Gpu:
         memory.free / GIB,
         f"{major}.{minor}",
         _users(nvml, handle),
+        _busy_percent(nvml, handle),
     )
 
 
@@ -145,6 +147,14 @@ def _users(nvml: Any, handle: Any) -> tuple[str, ...]:
     except Exception:
         return ()
     return tuple(f"{_process_name(process.pid)} ({process.pid})" for process in processes)
+
+
+def _busy_percent(nvml: Any, handle: Any) -> float:
+    """Of the last sample period; 0 where the driver does not tell, as with a partitioned card."""
+    try:
+        return float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+    except Exception:
+        return 0.0
 
 
 def _process_name(pid: int) -> str:

@@ -30,7 +30,7 @@ import psutil
 
 from advisor.estimating.answer import Estimate
 from advisor.verify.child import GIB, LONGEST_ANSWER_BYTES, READ_BYTES, Child, has_exited, interpret, kill, read, reason_to_stop
-from advisor.verify.confine import confine, isolate_network, refuse
+from advisor.verify.confine import become_subreaper, confine, isolate_network, refuse
 from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence
 from advisor.verify.light_imports import import_without_compiler
 
@@ -108,6 +108,7 @@ class Launcher:
 
     def serve(self) -> None:
         """Until the requests end or the parent is gone."""
+        become_subreaper()
         self._say({"ready": True, "networkIsolated": _can_isolate()})
         is_open = True
         while is_open and os.getppid() == self._parent:
@@ -125,6 +126,8 @@ class Launcher:
         """Kill what runs and leave nothing behind."""
         for running in self._running.values():
             kill(running)
+        self._running.clear()
+        self._kill_strays()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read_requests(self) -> bool:
@@ -154,7 +157,11 @@ class Launcher:
     def _start(self, id: int, job: Job) -> None:
         self._prepare([job.build.library, *(["peft"] if job.recipe.lora else [])], job.check)
         folder = self._folder / str(id)
-        folder.mkdir()
+        try:
+            folder.mkdir()
+        except OSError as error:  # a full disk, or a temporary folder that somebody cleaned up
+            self._say({"id": id, "refusal": refuse(error).to_wire()})
+            return
         limit = self._memory_limit(job)  # the check is told, so that what it trains keeps within its share
         answer_out, answer_in = os.pipe()
         output_out, output_in = os.pipe()
@@ -193,8 +200,10 @@ class Launcher:
             for descriptor in (self._requests, self._answers):
                 os.close(descriptor)
             try:
-                confine(folder, launcher)
+                is_isolated = confine(folder, launcher)
                 answer = self._run(job)
+                if isinstance(answer, StaticEvidence | SmokeEvidence):
+                    answer = answer.model_copy(update={"is_network_isolated": is_isolated})
             except BaseException as error:
                 answer = refuse(error)
             kind = "refusal" if isinstance(answer, Refusal) else "evidence"
@@ -216,9 +225,19 @@ class Launcher:
             with contextlib.suppress(KeyError):
                 self._selector.unregister(descriptor)
             os.close(descriptor)
-        shutil.rmtree(running.folder, ignore_errors=True)
         del self._running[running.id]
+        self._kill_strays()
+        shutil.rmtree(running.folder, ignore_errors=True)
         self._say({"id": running.id, **interpret(running)})
+
+    def _kill_strays(self) -> None:
+        """End what left its check's session and so survived it: it became the launcher's own child when its parent died."""
+        known = {running.pid for running in self._running.values()}
+        while strays := [child.pid for child in psutil.Process().children() if child.pid not in known]:
+            for pid in strays:
+                with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
 
     def _say(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode() + b"\n"

@@ -14,7 +14,7 @@ from advisor.verify.batches import Batch
 from advisor.verify.build import apply_adaptation, build_model, make_optimizer, parameter_groups, set_training_mode
 from advisor.verify.cuda_choices import CudaChoices
 from advisor.verify.evidence import Job, Memory, Target
-from advisor.verify.formulas import Stage
+from advisor.verify.formulas import FULL, HALF, OFFLOADED, Stage, sharding_stage
 from advisor.verify.loop import TrainingLoop, ZeroGrad, checkpoint_activations
 from advisor.verify.peak import LivePeak, live_peak
 from advisor.verify.priced import EightBitAdam
@@ -106,7 +106,8 @@ def compute_capability(target: Target) -> float:
 
 def price(trace: Trace, peak: LivePeak, recipe: Recipe, target: Target) -> Memory:
     """Add to the live bytes what the device takes beside them, and say how far off that may be."""
-    notes = ["gradient buckets, shards and the units gathered are priced by formula"] if recipe.batch.devices > 1 else []
+    is_shared = recipe.batch.devices > 1 or recipe.distributed == OFFLOADED
+    notes = ["gradient buckets, shards and the units gathered are priced by formula"] if is_shared else []
     kinds = {**peak.categories}
     low, spread = peak.total, 0
     if target.kind in _CUDA:
@@ -118,10 +119,16 @@ def price(trace: Trace, peak: LivePeak, recipe: Recipe, target: Target) -> Memor
         notes.append(f"the states of {recipe.optimizer.name} are priced: a byte an element, and a scale a block")
     factor, reason = safety(trace)
     total = sum(kinds.values())
+    high = int(total * factor) + spread
+    if recipe.optimizer.name.startswith("paged") and target.memory_gib is not None:
+        paged = min(kinds.get("optimizer_state", 0), max(0, high - int(target.memory_gib * 1024 * MIB)))
+        kinds["optimizer_state"] = kinds.get("optimizer_state", 0) - paged
+        notes += [f"{paged / MIB:,.0f} MiB of paged optimizer states wait in the host's memory"] if paged else []
+        total, high, low = total - paged, high - paged, low - paged
     return Memory(
         total=total,
         low=min(low, total),
-        high=int(total * factor) + spread,
+        high=high,
         categories=kinds,
         peak_at=peak.place,
         method=f"{_METHOD_CUDA if target.kind in _CUDA else _METHOD_LIVE}; at most {factor} times that: {reason}",
@@ -156,10 +163,11 @@ def shard_trace(trace: Trace, model: nn.Module, recipe: Recipe) -> Trace:
     """What one of several devices allocates: its shards, and what it gathers or sums with the others.
 
     ZeRO (arXiv:1910.02054): stage 1 shards the optimizer's step and its states, 2 gradients too, 3 (as FSDP, arXiv:2304.11277)
-    weights too, of which it gathers two units at a time. Plain data parallelism copies the gradients into buckets.
+    weights too, of which it gathers two units at a time; offloaded (FSDP2's CPUOffloadPolicy), all three are on the host. Plain data
+    parallelism copies the gradients into buckets.
     """
-    devices = recipe.batch.devices
-    if devices == 1:
+    devices, is_offloaded = recipe.batch.devices, recipe.distributed == OFFLOADED
+    if devices == 1 and not is_offloaded:
         return trace
     stage = sharding_stage(recipe)
     shared = ("optimizer_state", "gradients", "weights")[:stage]
@@ -167,8 +175,12 @@ def shard_trace(trace: Trace, model: nn.Module, recipe: Recipe) -> Trace:
     kinds = {number for number, kind in trace.categories.items() if kind in shared} | stepping
     if stage == 3:
         kinds |= _casts(trace, model)
-    events = [(n, -(-size // devices) if size != FREE and n in kinds else size) for n, size in trace.events]
-    extra, kind = _exchanged(model, stage)
+    if is_offloaded:  # they are on the host, but for the units at hand
+        events = [(n, size) for n, size in trace.events if n not in kinds]
+        extra, kind = _at_hand(model, HALF if recipe.precision != "fp32" else FULL), "workspace"
+    else:
+        events = [(n, -(-size // devices) if size != FREE and n in kinds else size) for n, size in trace.events]
+        extra, kind = _exchanged(model, stage)
     fresh = max(trace.origins, default=0) + 1
     return replace(
         trace,
@@ -177,12 +189,6 @@ def shard_trace(trace: Trace, model: nn.Module, recipe: Recipe) -> Trace:
         origins={**trace.origins, fresh: "buffers of communication"},
         categories={**trace.categories, fresh: kind},
     )
-
-
-def sharding_stage(recipe: Recipe) -> Stage:
-    """ZeRO's stage of the recipe's strategy; 0 for plain data parallelism."""
-    strategy = (recipe.distributed or "ddp").lower()
-    return 3 if "fsdp" in strategy or "zero3" in strategy else 2 if "zero2" in strategy else 1 if "zero1" in strategy else 0
 
 
 def _numbers_of(trace: Trace, phase: str) -> set[int]:
@@ -205,6 +211,19 @@ def _exchanged(model: nn.Module, stage: Stage) -> tuple[int, str]:
         return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad), "gradients"
     if stage < 3:
         return _GATHERED * _BUCKET, "workspace"
+    units = (sum(p.numel() * p.element_size() for p in unit.parameters()) for unit in _units(model))
+    return _GATHERED * max(units, default=_BUCKET), "workspace"
+
+
+def _units(model: nn.Module) -> list[nn.Module]:
+    """The blocks that FSDP shards one by one."""
     blocks = [blocks for blocks in model.modules() if isinstance(blocks, nn.ModuleList | nn.Sequential) and len(blocks) > 1]
-    units = [block for part in blocks for block in part]
-    return _GATHERED * max((sum(p.numel() * p.element_size() for p in unit.parameters()) for unit in units), default=_BUCKET), "workspace"
+    return [block for part in blocks for block in part]
+
+
+def _at_hand(model: nn.Module, itemsize: int) -> int:
+    """Bytes on the device of weights that are offloaded: two units and what is in none, and the fp32 gradients of the largest of them."""
+    sizes = [sum(p.numel() for p in unit.parameters()) for unit in _units(model)]
+    inside = {id(p) for unit in _units(model) for p in unit.parameters()}
+    root, unit = sum(p.numel() for p in model.parameters() if id(p) not in inside), max(sizes, default=0)
+    return int(itemsize * (root + _GATHERED * unit) + FULL * max(root, unit))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -17,6 +17,7 @@ from advisor.verify.adapt import set_training_mode
 from advisor.verify.batches import Batch, compute_loss
 from advisor.verify.evidence import Job
 
+STEPS_BETWEEN_LOOKS = 3  # a look at what was learnt takes two forward passes
 _FEW_ELEMENTS = 4096  # weighted by place before they are summed; in larger tensors changes do not cancel out
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -43,8 +44,9 @@ class Subject:
 class Trail:
     """What a run left behind.
 
-    `rates` are the recipe's, by parameter. `before` and `after` are fingerprints of parameters and buffers; two are equal
-    where no bit changed.
+    `rates` are the recipe's, by parameter; `applied` are those that the optimizer's groups had after each step, as shares of
+    them. `is_exhausted`: every step that was allowed has been taken. `before` and `after` are fingerprints of parameters and
+    buffers; two are equal where no bit changed.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -58,6 +60,9 @@ class Trail:
     step_seconds: list[float] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
+    applied: list[list[float]] = field(default_factory=list)
+    is_exhausted: bool = False
+    peak_bytes: int | None = None
 
     @property
     def moved(self) -> set[str]:
@@ -87,32 +92,51 @@ def overfit(
     probe_steps: int,
     probe_rate: float,
     enough: Callable[[float], float],
+    learnt: Callable[[Subject, Trail], bool] = lambda subject, trail: True,
     deadline: float,
 ) -> None:
     """Train at the recipe's own rates and schedule; where that does not lower the loss enough, go on at `probe_rate` or above.
 
-    `enough` says which loss is low enough, given the first. The run stops at `deadline` (of time.monotonic), and at the
-    first loss or gradient that is not finite.
+    `enough` says which loss is low enough, given the first; `learnt` looks, once it is, at what was learnt. The run stops at
+    `deadline` (of time.monotonic), and at the first loss or gradient that is not finite.
     """
     trail.before = mark(subject.model)
-    set_training_mode(subject.model, subject.job.recipe)
-    rates = [group["lr"] for group in subject.optimizer.param_groups]
+    rates = base_rates(subject)
     names = {id(parameter): name for name, parameter in subject.model.named_parameters()}
     for group in subject.optimizer.param_groups:
         trail.rates.update((names[id(parameter)], group["lr"]) for parameter in group["params"] if id(parameter) in names)
-    for factor in rate_factors(subject.job.recipe, own_steps):
-        if not _step(subject, trail, [rate * factor for rate in rates], deadline):
-            break
-        trail.own_steps += 1
+    train(subject, trail, rates, rate_factors(subject.job.recipe, own_steps), deadline)
+    trail.own_steps = len(trail.applied)
     highest = max(rates)
     trail.goal = enough(trail.losses[0]) if trail.losses else -math.inf
-    if not trail.faults and recent_loss(trail) > trail.goal:
+    if not trail.faults and not _is_done(subject, trail, learnt):
         trail.probe_rate = max(highest, probe_rate)
         rates = [rate * trail.probe_rate / highest for rate in rates]
-        for _ in range(probe_steps):
-            if not _step(subject, trail, rates, deadline) or recent_loss(trail) <= trail.goal:
+        for step in range(1, probe_steps + 1):
+            if not _step(subject, trail, rates, deadline):
+                break
+            trail.is_exhausted = step == probe_steps
+            if step % STEPS_BETWEEN_LOOKS == 0 and _is_done(subject, trail, learnt):
                 break
     trail.after = mark(subject.model)
+
+
+def _is_done(subject: Subject, trail: Trail, learnt: Callable[[Subject, Trail], bool]) -> bool:
+    return recent_loss(trail) <= trail.goal and learnt(subject, trail)
+
+
+def base_rates(subject: Subject) -> list[float]:
+    """The recipe's rate of each of the optimizer's groups, before any step."""
+    return [float(group["lr"]) for group in subject.optimizer.param_groups]
+
+
+def train(subject: Subject, trail: Trail, rates: list[float], factors: Iterable[float], deadline: float) -> None:
+    """One step for each factor of the groups' rates, until one shows a fault or the time is up."""
+    set_training_mode(subject.model, subject.job.recipe)
+    for factor in factors:
+        if not _step(subject, trail, [rate * factor for rate in rates], deadline):
+            break
+        trail.applied.append([now / rate if rate else 0.0 for now, rate in zip(base_rates(subject), rates, strict=True)])
 
 
 def recent_loss(trail: Trail) -> float:
@@ -142,7 +166,7 @@ def _step(subject: Subject, trail: Trail, rates: list[float], deadline: float) -
 def _accumulate(subject: Subject) -> float:
     """Forward and backward over the parts of the batch; returns the mean loss."""
     total = 0.0
-    for part in _parts(subject.batch, subject.accumulation):
+    for part in parts(subject.batch, subject.accumulation):
         with subject.autocast():
             loss = compute_loss(subject.model, part, subject.job) / subject.accumulation
         scaled = subject.scaler.scale(loss) if subject.scaler else loss
@@ -151,7 +175,8 @@ def _accumulate(subject: Subject) -> float:
     return total
 
 
-def _parts(batch: Batch, count: int) -> Iterator[Batch]:
+def parts(batch: Batch, count: int) -> Iterator[Batch]:
+    """The batch in `count` equal parts."""
     chunks = {name: value.chunk(count) for name, value in batch.items()}
     for index in range(count):
         yield {name: parts[index] for name, parts in chunks.items()}

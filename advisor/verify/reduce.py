@@ -84,7 +84,7 @@ def reduce_job(job: Job, limits: Limits) -> tuple[Job, list[str]]:
             need = _excess(job, limits)
             if need <= 1:
                 break
-    if need > 1 and max(weight_bytes(job), _training_bytes(job)) > limits.memory_bytes:
+    if need > 1 and max(weight_bytes(job), training_bytes(job)) > limits.memory_bytes:
         raise CheckError("even the smallest copy of this model needs more memory than is free here")
     return job, list(cut.values())
 
@@ -94,7 +94,7 @@ def _excess(job: Job, limits: Limits) -> float:
     need = weight_bytes(job) / limits.memory_bytes
     if need <= 1:
         need = FORWARD_AND_BACKWARD * operations(job) * _samples(job) / limits.step_flops
-    return need if need > 1 else max(need, _training_bytes(job) / limits.memory_bytes)
+    return need if need > 1 else max(need, training_bytes(job) / limits.memory_bytes)
 
 
 def weight_bytes(job: Job) -> float:
@@ -111,7 +111,8 @@ def operations(job: Job) -> float:
         return 0.0
 
 
-def _training_bytes(job: Job) -> float:
+def training_bytes(job: Job) -> float:
+    """Predicted peak of training in bytes; 0 for a model that is not trained, or cannot run on `meta`."""
     if job.recipe.optimizer.name == "none":
         return 0.0
     try:

@@ -8,38 +8,39 @@ smaller in `reduced`.
 from __future__ import annotations
 
 import platform
-import resource
 import statistics
 import time
 from functools import partial
 from typing import Any
 
-import psutil
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from advisor.errors import CheckError
-from advisor.verify import smoke_checks
+from advisor.verify import repeat_checks, smoke_checks
 from advisor.verify.batches import forward, loss_of, make_batch
 from advisor.verify.build import apply_adaptation, build_model, make_optimizer, optimizer_deviation, parameter_groups
+from advisor.verify.distributed import check_distributed
 from advisor.verify.evidence import Job, SmokeCheck, SmokeEvidence
 from advisor.verify.hardware import detect
-from advisor.verify.latency import FEWEST_RUNS, WARM_RUNS, measure_latency
+from advisor.verify.latency import FEWEST_RUNS, WARM_RUNS, Place, measure_inference
 from advisor.verify.loop import checkpoint_activations
+from advisor.verify.measuring import PeakMemory, settle_threads, speed
 from advisor.verify.overfit import Subject, Trail, overfit
-from advisor.verify.placing import choose_device, is_makeshift
+from advisor.verify.placing import choose_device, is_makeshift, is_on_target
 from advisor.verify.reduce import Limits, operations, reduce_job, weight_bytes
-from advisor.wire import Quantity
+from advisor.verify.repeats import repeat, seed_generators
+from advisor.wire import Basis, Quantity
 
 GIB = 2**30
 OWN_STEPS = 10  # at the recipe's rate: enough for a warm-up, a course, and a rate that is too high to show
 PROBE_STEPS = 200  # a step may take a millisecond; time ends the run of larger models
 COMFORTABLE_S = 10.0  # for the steps at the recipe's rate, and again for those at the probe rate: someone waits for this check
+REPEATS_S = 5.0  # for all repeats of the first steps together
 TRAINING_SHARE = 0.75  # of the time limit; the rest is for building, checking and the latency
+DISTRIBUTED_SHARE = 0.3  # of the time limit, where several GPUs are to train together
 MEMORY_SHARE = 0.8  # of what is free
-SPEED_SIZE = 512  # of the square matrices whose product tells how fast this machine is
-SPEED_RUNS = 7
 EFFICIENCY = 0.25  # of the speed of that product: what a training step of a small batch reaches
 MOST_ACCUMULATION = 2  # two parts show all that more would
 
@@ -55,38 +56,43 @@ _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def run_smoke(job: Job) -> SmokeEvidence:
     """Train, or for a model that is not trained, predict; check; measure. Meant for a process of its own."""
     start = time.monotonic()
-    torch.manual_seed(job.seed)
-    _settle_threads()
     hardware = detect()
+    together = check_distributed(job, hardware, start + job.time_limit_s * DISTRIBUTED_SHARE)  # it forks: nothing is computed before
+    settle_threads()
     device, name, free, deviations = choose_device(job, hardware)
     runnable, substitutions = stand_in(job, device)
     seconds = min(job.time_limit_s * TRAINING_SHARE, COMFORTABLE_S)
-    limits = Limits(free * MEMORY_SHARE, _speed(device) * EFFICIENCY * seconds / OWN_STEPS)
+    limits = Limits(free * MEMORY_SHARE, speed(device) * EFFICIENCY * seconds / OWN_STEPS)
     small, reduced = reduce_job(runnable, limits)
     deadline = start + min(job.time_limit_s * TRAINING_SHARE, 2 * COMFORTABLE_S)
-    before = _resident_bytes()
     if job.recipe.optimizer.name == "none":
         trail, checks = Trail(), [_infer(small, device)]
     else:
-        trail, checks, more = _train(small, device, deadline)
+        trail, checks, more = _train(small, device, limits, deadline)
         substitutions += more
-    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else max(0, _peak_resident_bytes() - before)
-    latency, unmeasured = _latency(runnable, limits, device, name, start + job.time_limit_s)
-    versions = {"torch": str(torch.__version__), "python": platform.python_version()}
+    checks += [together] if together else []
+    place = Place(device, _HALF.get(runnable.recipe.precision), name)
+    inference, unmeasured = _inference(runnable, limits, place, start + job.time_limit_s)
+    batch = small.recipe.batch
+    copy = ", reduced copy" if reduced else ""
     return SmokeEvidence(
         device=name,
         reduced=reduced,
         deviations=[*deviations, *substitutions],
         checks=checks,
         losses=trail.losses,
-        batch=small.recipe.batch.per_device,
-        step_seconds=statistics.median(trail.step_seconds) if trail.step_seconds else None,
-        peak_bytes=peak,
-        latency_ms=latency,
+        batch=batch.per_device,
+        samples=batch.per_device * batch.accumulation,
+        step_time=_step_time(trail, f"measured on {name}{copy}, batch {batch.per_device}"),
+        peak_bytes=trail.peak_bytes,
+        inference=inference,
         latency_unmeasured=unmeasured,
         seconds=time.monotonic() - start,
-        versions=versions,
+        versions={"torch": str(torch.__version__), "python": platform.python_version()},
         is_makeshift=is_makeshift(runnable, reduced, limits, device, hardware),
+        is_on_target=is_on_target(job, device, hardware),
+        is_as_designed=_is_same_training(job, small),
+        is_full_batch=batch.per_device == job.recipe.batch.per_device,
     )
 
 
@@ -117,13 +123,25 @@ def stand_in(job: Job, device: torch.device) -> tuple[Job, list[str]]:
     return job.model_copy(update={"recipe": recipe.model_copy(update=changes)}), said
 
 
-def _train(job: Job, device: torch.device, deadline: float) -> tuple[Trail, list[SmokeCheck], list[str]]:
-    """Build, overfit one batch, and judge."""
+def _is_same_training(job: Job, small: Job) -> bool:
+    """Whether a step of the small job is one of the designed job, but for the batch and its accumulation."""
+    changed = {"batch": job.recipe.batch}
+    return (job.build, job.recipe) == (small.build, small.recipe.model_copy(update=changed)) and optimizer_deviation(job.recipe) is None
+
+
+def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> tuple[Trail, list[SmokeCheck], list[str]]:
+    """Build, overfit one batch, judge, and begin once more."""
+    seed_generators(job.seed)
+    trail, memory = Trail(), PeakMemory(device)
     model, said = build_for_training(job, device)
-    trail, trains = Trail(), smoke_checks.something_trains(model)
+    trains = smoke_checks.something_trains(model)
     if trains.status == "failed":
         return trail, [trains], said
     subject = prepare(job, model, device)
+    fit = repeat_checks.targets_fit(subject)
+    if fit.status == "failed":
+        return trail, [trains, fit], said
+    seed_generators(job.seed)
     overfit(
         subject,
         trail,
@@ -131,18 +149,28 @@ def _train(job: Job, device: torch.device, deadline: float) -> tuple[Trail, list
         probe_steps=PROBE_STEPS,
         probe_rate=_probe_rate(job),
         enough=partial(smoke_checks.enough_of_a_fall, job, subject.batch),
+        learnt=repeat_checks.tells_samples_apart,
         deadline=deadline,
     )
+    trail.peak_bytes = memory.bytes()
     if trail.probe_rate:
         said.append(
             f"{trail.own_steps} steps at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these did "
             f"not move random weights far enough, so {len(trail.losses) - trail.own_steps} more at a constant {trail.probe_rate:g}"
         )
+    checks = [trains, fit, *_judged(subject, trail)]
+    del model, subject
+    return trail, [*checks, *_repeated(job, device, trail, limits)], said
+
+
+def _judged(subject: Subject, trail: Trail) -> list[SmokeCheck]:
+    """What the run itself showed."""
+    model = subject.model
     checks = [
-        trains,
         smoke_checks.optimizer_covers(model, subject.optimizer),
         smoke_checks.finite(trail),
         smoke_checks.stable_rate(trail),
+        repeat_checks.schedule_ends(subject.job.recipe, trail, OWN_STEPS),
         smoke_checks.overfits(trail),
         smoke_checks.every_trainable_gets_gradient(model, trail),
         smoke_checks.every_trainable_moves(model, trail),
@@ -150,7 +178,28 @@ def _train(job: Job, device: torch.device, deadline: float) -> tuple[Trail, list
     ]
     if subject.ema is not None and len(trail.losses) > 1:  # the first step's weights are copied, not averaged
         checks.append(smoke_checks.ema_follows(model, subject.ema))
-    return trail, checks, said
+    return [*checks, repeat_checks.beats_shuffled(subject, trail)]
+
+
+def _repeated(job: Job, device: torch.device, trail: Trail, limits: Limits) -> list[SmokeCheck]:
+    """What its first steps show when they are taken again. A run that broke down is not repeated."""
+    if trail.faults or not trail.losses:
+        why = "the first run broke down" if trail.faults else "not one step fitted in the time"
+        return [smoke_checks.skipped(name, why) for name in ("same_seed_agrees", "resumes", "twice_the_rate")]
+
+    def arm(seed: int) -> Subject:
+        seed_generators(seed)
+        subject = prepare(job, build_for_training(job, device)[0], device)
+        seed_generators(seed)
+        return subject
+
+    seconds = min(REPEATS_S, job.time_limit_s * (1 - TRAINING_SHARE))
+    repeats = repeat(arm, job.seed, trail, OWN_STEPS, limits.memory_bytes, time.monotonic() + seconds)
+    return [
+        repeat_checks.same_seed_agrees(repeats, trail, device.type),
+        repeat_checks.resumes(repeats, trail, device.type),
+        repeat_checks.twice_the_rate(repeats),
+    ]
 
 
 def build_for_training(job: Job, device: torch.device) -> tuple[nn.Module, list[str]]:
@@ -197,42 +246,21 @@ def _probe_rate(job: Job) -> float:
     return rate * FEW_PARAMETERS if job.recipe.model.adaptation in _PARTIAL else rate
 
 
-def _latency(job: Job, limits: Limits, device: torch.device, name: str, deadline: float) -> tuple[dict[str, Quantity], str | None]:
+def _inference(job: Job, limits: Limits, place: Place, deadline: float) -> tuple[dict[str, Quantity], str | None]:
     """Of the model as designed, whatever was reduced for training; or why not, where it does not fit or would take too long."""
     weights, left = weight_bytes(job) / GIB, max(0.0, deadline - time.monotonic())
     if weights > limits.memory_bytes / GIB:
         return {}, f"the model as designed, {weights:.3g} GiB, is larger than the {limits.memory_bytes / GIB:.3g} GiB to be had"
-    seconds = operations(job) / (_speed(device) * EFFICIENCY) * FEWEST_FORWARDS
+    seconds = operations(job) / (speed(place.device) * EFFICIENCY) * FEWEST_FORWARDS
     if seconds > left:
         return {}, f"{FEWEST_FORWARDS} forward passes would take about {seconds:.0f} s here, and {left:.0f} s were left"
-    measured = measure_latency(job, device, _HALF.get(job.recipe.precision), f"random weights, {name}", deadline)
-    return measured, None if measured else f"fewer than {FEWEST_RUNS} forward passes were done in half of the {left:.0f} s that were left"
+    measured = measure_inference(job, place, limits.memory_bytes - weights * GIB, deadline)
+    return measured, None if measured else f"fewer than {FEWEST_RUNS} forward passes were done in the {left:.0f} s that were left"
 
 
-def _speed(device: torch.device) -> float:
-    """Floating-point operations a second of a matrix product in fp32."""
-    left = torch.rand(SPEED_SIZE, SPEED_SIZE, device=device)
-    times = []
-    for _ in range(SPEED_RUNS):
-        start = time.perf_counter()
-        float((left @ left)[0, 0])  # reading a value waits for a GPU
-        times.append(time.perf_counter() - start)
-    return 2 * SPEED_SIZE**3 / statistics.median(times)
-
-
-def _settle_threads() -> None:
-    """Go on with one thread where that is faster: two of them on a processor that others use wait for each other all the time."""
-    together = _speed(torch.device("cpu"))
-    many = torch.get_num_threads()
-    torch.set_num_threads(1)
-    if _speed(torch.device("cpu")) < together:
-        torch.set_num_threads(many)
-
-
-def _resident_bytes() -> int:
-    return psutil.Process().memory_info().rss
-
-
-def _peak_resident_bytes() -> int:
-    """The most this process ever held. `ru_maxrss` is in KiB on Linux, in bytes on macOS."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+def _step_time(trail: Trail, where: str) -> Quantity | None:
+    """Of the steps after the first, which prepares kernels; with few steps, of all."""
+    times = trail.step_seconds[1:] or trail.step_seconds
+    if not times:
+        return None
+    return Quantity(value=statistics.median(times), low=min(times), high=max(times), unit="s", basis=Basis.MEASURED, source=where)

@@ -27,7 +27,7 @@ def something_trains(model: nn.Module) -> SmokeCheck:
     """Some parameter requires a gradient. (`module.requires_grad = True` sets an attribute and trains nothing.)"""
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     total = sum(parameter.numel() for parameter in model.parameters())
-    return _verdict("something_trains", trainable > 0, f"{trainable:,} of {total:,} parameters train")
+    return verdict("something_trains", trainable > 0, f"{trainable:,} of {total:,} parameters train")
 
 
 def optimizer_covers(model: nn.Module, optimizer: torch.optim.Optimizer) -> SmokeCheck:
@@ -35,42 +35,42 @@ def optimizer_covers(model: nn.Module, optimizer: torch.optim.Optimizer) -> Smok
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     left_out = [name for name, parameter in model.named_parameters() if parameter.requires_grad and id(parameter) not in held]
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad and id(parameter) in held]
-    faults = [f"it lacks {_some(left_out)}"] * bool(left_out) + [f"it holds the frozen {_some(frozen)}"] * bool(frozen)
-    return _verdict("optimizer_covers", not faults, "; ".join(faults) or f"{len(held)} tensors in {len(optimizer.param_groups)} groups")
+    faults = [f"it lacks {some(left_out)}"] * bool(left_out) + [f"it holds the frozen {some(frozen)}"] * bool(frozen)
+    return verdict("optimizer_covers", not faults, "; ".join(faults) or f"{len(held)} tensors in {len(optimizer.param_groups)} groups")
 
 
 def finite(trail: Trail) -> SmokeCheck:
     """No loss and no gradient was infinite or not a number."""
     if trail.faults:
-        return _verdict("finite", False, "; ".join(trail.faults))
-    skipped, steps = trail.skipped_steps, len(trail.losses)
-    detail = f"losses and gradients of {steps} steps" + (f", {skipped} left out by the loss scaler" if skipped else "")
-    return _verdict("finite", skipped <= MOST_SKIPPED * steps, detail)
+        return verdict("finite", False, "; ".join(trail.faults))
+    left_out, steps = trail.skipped_steps, len(trail.losses)
+    detail = f"losses and gradients of {steps} steps" + (f", {left_out} left out by the loss scaler" if left_out else "")
+    return verdict("finite", left_out <= MOST_SKIPPED * steps, detail)
 
 
 def stable_rate(trail: Trail) -> SmokeCheck:
     """At the recommended rate, the loss does not run away."""
     own = trail.losses[: trail.own_steps]
     if len(own) < FEWEST_STEPS and not trail.faults:
-        return SmokeCheck(name="stable_rate", status="skipped", detail=f"only {len(own)} steps fitted in the time")
+        return skipped("stable_rate", f"only {len(own)} steps fitted in the time")
     if not own:
-        return _verdict("stable_rate", False, "; ".join(trail.faults))
+        return verdict("stable_rate", False, "; ".join(trail.faults))
     detail = f"loss {own[0]:.3g} to {own[-1]:.3g} in {len(own)} steps at the recommended rate"
-    return _verdict("stable_rate", not trail.faults and own[-1] <= _limit_of_divergence(own[0]), detail)
+    return verdict("stable_rate", not trail.faults and own[-1] <= limit_of_divergence(own[0]), detail)
 
 
 def overfits(trail: Trail) -> SmokeCheck:
     """The model learns one batch by heart, or is well on the way: the loss falls to the goal."""
     if trail.faults:
-        return _verdict("overfits", False, "; ".join(trail.faults))
+        return verdict("overfits", False, "; ".join(trail.faults))
     if not trail.losses:
-        return SmokeCheck(name="overfits", status="skipped", detail="not one step fitted in the time")
+        return skipped("overfits", "not one step fitted in the time")
     start, end = trail.losses[0], recent_loss(trail)
     rate = f" at the probe rate {trail.probe_rate:g}" if trail.probe_rate else ""
     detail = f"loss {start:.4g} to {end:.4g} in {len(trail.losses)} steps{rate}; {trail.goal:.4g} was asked for"
     if end > trail.goal and len(trail.losses) < FEWEST_STEPS_TO_FAIL:
-        return SmokeCheck(name="overfits", status="skipped", detail=f"{detail}, but no more steps fitted in the time")
-    return _verdict("overfits", end <= trail.goal, detail)
+        return skipped("overfits", f"{detail}, but no more steps fitted in the time")
+    return verdict("overfits", end <= trail.goal, detail)
 
 
 def enough_of_a_fall(job: Job, batch: Batch, start: float) -> float:
@@ -103,13 +103,11 @@ def every_trainable_gets_gradient(model: nn.Module, trail: Trail) -> SmokeCheck:
     """Each parameter that trains had a gradient that is not all zero, in some step: LoRA's A has none before B moves."""
     without = [name for name, parameter in model.named_parameters() if parameter.requires_grad and name not in trail.with_gradient]
     if without and len(trail.losses) < FEWEST_STEPS:
-        return SmokeCheck(
-            name="every_trainable_gets_gradient", status="skipped", detail=f"only {len(trail.losses)} steps fitted in the time"
-        )
-    return _verdict(
+        return skipped("every_trainable_gets_gradient", f"only {len(trail.losses)} steps fitted in the time")
+    return verdict(
         "every_trainable_gets_gradient",
         not without,
-        f"no gradient reaches {_some(without)}" if without else f"{len(trail.with_gradient)} tensors",
+        f"no gradient reaches {some(without)}" if without else f"{len(trail.with_gradient)} tensors",
     )
 
 
@@ -124,19 +122,19 @@ def every_trainable_moves(model: nn.Module, trail: Trail) -> SmokeCheck:
     slow = [name for name in still if name in trail.with_gradient and _is_lost_in_rounding(still[name], trail.rates.get(name))]
     stuck = [name for name in still if name not in slow]
     if stuck and len(trail.losses) < FEWEST_STEPS:
-        return SmokeCheck(name="every_trainable_moves", status="skipped", detail=f"only {len(trail.losses)} steps fitted in the time")
-    detail = f"unchanged: {_some(stuck)}" if stuck else "all of them moved"
+        return skipped("every_trainable_moves", f"only {len(trail.losses)} steps fitted in the time")
+    detail = f"unchanged: {some(stuck)}" if stuck else "all of them moved"
     if slow:
-        detail += f"; at rates below the resolution of their values: {_some(slow)}"
-    return _verdict("every_trainable_moves", not stuck, detail)
+        detail += f"; at rates below the resolution of their values: {some(slow)}"
+    return verdict("every_trainable_moves", not stuck, detail)
 
 
 def no_frozen_moves(model: nn.Module, trail: Trail) -> SmokeCheck:
     """Frozen parameters are the same to the bit, and so are the statistics of frozen normalization layers."""
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad] + list(_frozen_statistics(model))
     moved = sorted(trail.moved.intersection(frozen))
-    detail = f"changed though frozen: {_some(moved)}" if moved else f"{len(frozen)} frozen tensors unchanged"
-    return _verdict("no_frozen_moves", not moved, detail)
+    detail = f"changed though frozen: {some(moved)}" if moved else f"{len(frozen)} frozen tensors unchanged"
+    return verdict("no_frozen_moves", not moved, detail)
 
 
 def ema_follows(model: nn.Module, ema: AveragedModel) -> SmokeCheck:
@@ -144,7 +142,7 @@ def ema_follows(model: nn.Module, ema: AveragedModel) -> SmokeCheck:
     pairs = [pair for pair in zip(ema.module.parameters(), model.parameters(), strict=True) if pair[1].requires_grad]
     is_finite = all(bool(average.isfinite().all()) for average, _ in pairs)
     lags = any(not torch.equal(average, current) for average, current in pairs)
-    return _verdict(
+    return verdict(
         "ema_follows",
         is_finite and lags,
         "finite, and behind the weights"
@@ -159,7 +157,7 @@ def predicts(predictions: Tensor, loss: float, asked: int) -> SmokeCheck:
     """For a model that is not trained: one finite prediction for each sample, in the shape that the loss takes."""
     shape = list(predictions.shape)
     is_right = asked in shape[:2] and bool(predictions.isfinite().all()) and math.isfinite(loss)
-    return _verdict(
+    return verdict(
         "predicts",
         is_right,
         f"outputs of shape {shape} for {asked} samples; random weights, so no claim about their quality"
@@ -193,14 +191,20 @@ def _floor(job: Job) -> float:
     return -(on * math.log(on) + (classes - 1) * off * math.log(off))
 
 
-def _limit_of_divergence(start: float) -> float:
+def limit_of_divergence(start: float) -> float:
+    """The loss at which a run that began at `start` has run away."""
     return start + (DIVERGED - 1) * abs(start)
 
 
-def _verdict(name: str, is_met: bool, detail: str) -> SmokeCheck:
+def verdict(name: str, is_met: bool, detail: str) -> SmokeCheck:
     return SmokeCheck(name=name, status="passed" if is_met else "failed", detail=detail)
 
 
-def _some(names: list[str]) -> str:
+def skipped(name: str, why: str) -> SmokeCheck:
+    return SmokeCheck(name=name, status="skipped", detail=why)
+
+
+def some(names: list[str]) -> str:
+    """The first few of them, and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -21,13 +22,14 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ValidationError
 
 from advisor.estimating.answer import Estimate
-from advisor.verify.evidence import UNREADABLE, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
+from advisor.verify.evidence import TIME_LIMIT_S, UNREADABLE, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
 
 if TYPE_CHECKING:
     from advisor.cache import EvidenceCache
 
 Evidence = StaticEvidence | SmokeEvidence | Estimate
 LAUNCHER = (sys.executable, "-m", "advisor.verify.launcher")
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 CLOSING_S = 2.0  # how long a launcher may take to clean up after itself; it may be in the middle of an import
 LAST_WORDS_BYTES = 2000
 MOST_REMEMBERED = 2000  # answers, of some 5 kB each; older ones are in the cache, or are found out again
@@ -74,7 +76,7 @@ class Verifier:
 
     def prepare(self, libraries: Iterable[str]) -> None:
         """Say which libraries the coming jobs build from; the sandbox imports them meanwhile."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # no sandbox can be had: each check says so
             self._libraries = tuple(libraries)
             self._running_launcher().send({"prepare": list(self._libraries)})
 
@@ -88,15 +90,26 @@ class Verifier:
                 self.counts = replace(self.counts, shared=self.counts.shared + 1)
                 return known
             kept = self._kept(job)
-            answer = self._answers[key] = kept or self._running_launcher().submit(job)
+            answer = self._answers[key] = kept or self._run(job)
             if len(self._answers) > MOST_REMEMBERED and next(iter(self._answers.values())).done():
                 self._answers.popitem(last=False)
         if kept is None:
             answer.add_done_callback(partial(self._learn, job))
         return answer
 
+    def _run(self, job: Job) -> Future[Evidence | Refusal]:
+        try:
+            return self._running_launcher().submit(job)
+        except OSError as error:  # a full disk
+            refused: Future[Evidence | Refusal] = Future()
+            why = "the disk is full" if error.errno in FULL_DISK else f"no sandbox can be had: {error}"
+            refused.set_result(broken_down("lost", why))
+            return refused
+
     def _kept(self, job: Job) -> Future[Evidence | Refusal] | None:
-        evidence = self._cache.find(job, threads_per_check(self._jobs)) if self._cache else None
+        unhurried = job.model_copy(update={"time_limit_s": TIME_LIMIT_S})  # evidence that had more time is as good
+        threads = threads_per_check(self._jobs)
+        evidence = (self._cache.find(unhurried, threads) or self._cache.find(job, threads)) if self._cache else None
         if evidence is None:
             self.counts = replace(self.counts, computed=self.counts.computed + 1)
             return None

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from advisor.engine.facts import Value
-from advisor.engine.indexing import index_rules
+from advisor.engine.indexing import Index
 from tests.rule_sets import knowledge_of, rule, stated
 
 KINDS = ["forecasting", "translation", "ranking"]
@@ -34,6 +34,6 @@ known = st.fixed_dictionaries(
 def test_only_false_rules_are_passed_over(tmp_path: Path, conditions: list[dict[str, Any]], values: dict[str, Value]) -> None:
     rules = knowledge_of(tmp_path, "optimizer", *(rule(f"ZZ00{n}", when) for n, when in enumerate(conditions))).rules.rules["optimizer"]
     facts = stated(values)
-    eligible = index_rules(rules).eligible(facts)
+    eligible = Index(rules).eligible(facts)
     assert [each for each in rules if each in eligible] == list(eligible)
     assert all(each.truth(facts) is False for each in rules if each not in eligible)

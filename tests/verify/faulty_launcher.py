@@ -68,6 +68,22 @@ def hang() -> None:
         signal.pause()
 
 
+def leave_a_daemon() -> None:
+    """A grandchild in a session of its own, whose parent is gone: no signal to the check's group reaches it."""
+    command = f"import subprocess; subprocess.Popen(['sleep', '1234.{os.getppid()}'], start_new_session=True)"
+    subprocess.run([sys.executable, "-c", command], start_new_session=True, check=True)
+
+
+def open_many_files() -> None:
+    kept = []
+    while True:
+        kept.append(os.open("/dev/null", os.O_RDONLY))
+
+
+def lose_the_gpu() -> None:
+    raise RuntimeError("CUDA error: uncorrectable ECC error encountered\nCUDA kernel errors might be reported later")
+
+
 def hang_deaf() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -58,6 +58,11 @@ class Driver:
     def nvmlDeviceGetCudaComputeCapability(self, card: Any) -> tuple[int, int]:
         return (8, 6)
 
+    def nvmlDeviceGetUtilizationRates(self, card: Any) -> Any:
+        if "busy" not in card:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return SimpleNamespace(gpu=card["busy"])
+
     def nvmlDeviceGetComputeRunningProcesses(self, card: Any) -> list[Any]:
         return [SimpleNamespace(pid=pid) for pid in self.users]
 
@@ -96,6 +101,20 @@ def test_a_driver_without_a_device_is_a_sentence() -> None:
 def test_a_lost_card_is_named_and_the_other_still_used() -> None:
     found = detect(Driver([pynvml.NVML_ERROR_GPU_IS_LOST, CARD]), {})
     assert len(found.gpus) == 1
+    assert (found.gpu_reason or "").startswith("GPU 0: the GPU was lost")
+
+
+def test_how_busy_a_card_is_counts_as_idle_where_the_driver_does_not_tell() -> None:
+    assert [gpu.busy_percent for gpu in detect(Driver([{**CARD, "busy": 87}, CARD]), {}).gpus] == [87.0, 0.0]
+
+
+def test_a_card_lost_while_it_is_asked_is_named() -> None:
+    class Failing(Driver):
+        def nvmlDeviceGetMemoryInfo(self, card: Any) -> Any:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+
+    found = detect(Failing([CARD]), {})
+    assert (found.gpus, found.driver) == ((), "580.12")
     assert (found.gpu_reason or "").startswith("GPU 0: the GPU was lost")
 
 

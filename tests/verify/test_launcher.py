@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -65,6 +66,8 @@ def launchers() -> list[psutil.Process]:
         ("be_killed", "skipped", "memory", "for want of memory"),
         ("run_out_of_memory", "skipped", "memory", "too little memory"),
         ("fill_disk", "skipped", None, "the disk is full"),
+        ("open_many_files", "skipped", None, "Too many open files"),
+        ("lose_the_gpu", "skipped", "crashed", "the GPU was lost half-way: RuntimeError: CUDA error: uncorrectable ECC"),
         ("write_large_file", "skipped", None, "larger than 64 MiB"),
         ("answer_nonsense", "skipped", "crashed", "the check's answer cannot be read"),
         ("answer_another_shape", "skipped", "crashed", "the check's answer cannot be read"),
@@ -89,6 +92,40 @@ def test_a_misbehaving_check_is_refused_and_the_next_one_works(
 def test_a_check_that_does_odd_things_with_its_output_still_gives_evidence(verifier: Verifier, fault: str) -> None:
     answer = verifier.static(faulty(fault))
     assert isinstance(answer, StaticEvidence), answer
+
+
+def test_a_process_that_left_its_checks_session_does_not_outlive_it(verifier: Verifier, folder: Path) -> None:
+    assert isinstance(verifier.static(faulty("leave_a_daemon")), StaticEvidence)
+    assert_nothing_runs(folder)
+
+
+def test_a_temporary_folder_that_cannot_be_had_is_a_refusal_and_the_next_check_works(verifier: Verifier, folder: Path) -> None:
+    verifier.static(faulty("fine"))
+    (sandbox,) = folder.iterdir()
+    hidden = sandbox.rename(folder.parent / "hidden")
+    answer = verifier.static(faulty("fine", time_limit_s=8.5))
+    hidden.rename(sandbox)
+    assert isinstance(answer, Refusal) and answer.status == "skipped", answer
+    assert isinstance(verifier.static(faulty("fine", time_limit_s=8.6)), StaticEvidence)
+
+
+def test_a_disk_too_full_for_a_sandbox_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(prefix: str) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", prefix)
+
+    with Verifier(command=_FAULTY) as verifier:
+        with monkeypatch.context() as patch:
+            patch.setattr("advisor.verify.verifier.tempfile.mkdtemp", full)
+            verifier.start()
+            answer = verifier.static(faulty("fine"))
+        assert answer == Refusal(status="skipped", reason="the disk is full", cause="lost")
+        assert isinstance(verifier.static(faulty("fine")), StaticEvidence), "room was made, and the same check is asked for again"
+
+
+def test_evidence_says_whether_the_network_was_closed(verifier: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = verifier.static(faulty("fine"))
+    assert isinstance(answer, StaticEvidence)
+    assert answer.is_network_isolated == verifier.is_network_isolated
 
 
 @pytest.mark.parametrize("fault", ["hang", "hang_deaf"])

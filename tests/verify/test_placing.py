@@ -7,11 +7,60 @@ import torch
 
 from advisor.verify.evidence import Job, Target
 from advisor.verify.hardware import Gpu, Hardware
-from advisor.verify.placing import choose_device, is_makeshift
+from advisor.verify.placing import choose_device, choose_gpu, is_makeshift, is_on_target
 from advisor.verify.reduce import GIB, Limits, operations, reduce_job
 from tests.verify.jobs import mlp_job, timm_job
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def with_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+def test_the_least_busy_of_the_gpus_that_hold_the_job_is_used() -> None:
+    large = timm_job("resnet18", 224, batch={"per_device": 2048, "effective": 2048}).model_copy(update={"target": Target(kind="gpu")})
+    small = mlp_job().model_copy(update={"target": Target(kind="gpu")})
+    idle, busy = Gpu("GPU-1", "RTX 3060", 12, 8, "8.6"), Gpu("GPU-2", "A100", 80, 70, "8.0", ("python (7)",), 95.0)
+    machine = Hardware("CPU", 2, 16, 8, (busy, idle))
+    assert choose_gpu(small, machine) == idle, "both hold it, and the other computes"
+    assert choose_gpu(large, machine) == busy, "the other is too small"
+    assert choose_gpu(large, Hardware("CPU", 2, 16, 8, (idle, Gpu("GPU-3", "RTX 3050", 8, 7, "8.6")))) == idle, "for a reduced copy"
+
+
+@pytest.mark.parametrize(
+    ("machine", "sentence"),
+    [
+        (Hardware("CPU", 2, 16, 8), "it has no GPU"),
+        (Hardware("CPU", 2, 16, 8, gpu_reason="no NVIDIA driver is installed"), "no NVIDIA driver is installed"),
+        (Hardware("CPU", 2, 16, 8, driver="580.12", gpu_reason="the NVIDIA driver is there but finds no GPU"), "but finds no GPU"),
+        (Hardware("CPU", 2, 16, 8, driver="580.12", gpu_reason="GPU 0: the GPU was lost: reset it"), "GPU 0: the GPU was lost"),
+        (Hardware("CPU", 2, 16, 8, (Gpu("GPU-1", "RTX 3060", 12, 0.5, "8.6"),)), "its RTX 3060 has only 0.5 GiB free"),
+        (Hardware("CPU", 2, 16, 8, (Gpu("GPU-1", "RTX 3060", 12, 11, "8.6"),)), "cannot use its RTX 3060"),
+    ],
+)
+def test_why_no_gpu_is_used_is_said_in_a_sentence(machine: Hardware, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    device, _, _, said = choose_device(mlp_job().model_copy(update={"target": Target(kind="gpu")}), machine)
+    assert device.type == "cpu"
+    assert said[0].startswith("it ran on this machine's CPU: ") and sentence in said[0]
+
+
+@pytest.mark.usefixtures("with_cuda")
+def test_the_run_is_on_the_target_where_the_request_means_this_machine_or_names_its_gpu() -> None:
+    machine = Hardware("CPU", 2, 16, 8, (Gpu("GPU-1", "NVIDIA GeForce RTX 3060", 12, 11, "8.6"),))
+
+    def on_target(target: Target, device: str) -> bool:
+        return is_on_target(mlp_job().model_copy(update={"target": target}), torch.device(device), machine)
+
+    assert on_target(Target(kind="cpu", is_here=True), "cpu")
+    assert not on_target(Target(kind="cpu"), "cpu")
+    assert not on_target(Target(kind="gpu", is_here=True), "cpu"), "it fell back to the CPU"
+    assert on_target(Target(kind="gpu", name="NVIDIA GeForce RTX 3060 12GB"), "cuda")
+    assert not on_target(Target(kind="gpu", name="NVIDIA GeForce RTX 4090"), "cuda")
 
 
 def test_the_gpu_with_most_free_memory_is_used_and_a_busy_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from advisor.learning_rate import rate_factors
 from advisor.verify import smoke_checks
+from advisor.verify.batches import make_batch
 from advisor.verify.evidence import Build, Job, Target
 from advisor.verify.overfit import Subject, Trail, mark, overfit
 from advisor.verify.smoke import build_for_training, prepare, run_smoke, stand_in
@@ -70,9 +71,9 @@ def test_a_sound_recipe_passes_every_check(name: str) -> None:
     assert evidence.reduced == []
     assert all(math.isfinite(loss) for loss in evidence.losses)
     assert evidence.losses[-1] < evidence.losses[0]
-    assert evidence.step_seconds is not None and evidence.step_seconds > 0
-    assert evidence.latency_ms["median"].basis == "measured"
-    assert evidence.latency_ms["median"].value <= evidence.latency_ms["p95"].value
+    assert evidence.step_time is not None and 0 < evidence.step_time.low <= evidence.step_time.value <= evidence.step_time.high
+    assert evidence.inference["median"].basis == "measured"
+    assert evidence.inference["median"].value <= evidence.inference["p95"].value
     assert ("ema_follows" in statuses(evidence.checks)) == (name == "mlp")
 
 
@@ -82,9 +83,16 @@ def test_a_fine_tuning_rate_is_tried_first_and_the_probe_rate_is_stated() -> Non
     assert any("10 steps at the recommended rate 2e-05" in line and "0.001" in line for line in evidence.deviations)
 
 
-def test_a_rate_that_is_far_too_high_is_not_stable() -> None:
-    trail = train(arm(mlp_job(optimizer={**SGD, "learning_rate": 100.0}, schedule=None)), steps=10, probe_steps=0)
+@pytest.mark.parametrize("optimizer", [{**SGD, "learning_rate": 100.0}, {"name": "adamw", "learning_rate": 10.0, "weight_decay": 0.0}])
+def test_a_rate_that_is_far_too_high_is_not_stable(optimizer: dict[str, Any]) -> None:
+    trail = train(arm(mlp_job(optimizer=optimizer, schedule=None)), steps=10, probe_steps=0)
     assert smoke_checks.stable_rate(trail).status == "failed"
+
+
+def test_the_logarithm_of_nothing_is_a_loss_that_is_not_finite() -> None:
+    subject = arm(mlp_job())
+    subject.model.head.register_forward_hook(lambda module, inputs, output: torch.log(output.softmax(-1) * 0))
+    assert smoke_checks.finite(train(subject)).status == "failed"
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_and_fails() -> None:
@@ -190,6 +198,13 @@ def test_weight_decay_on_a_frozen_parameter_is_a_move() -> None:
 def test_an_average_that_follows_at_once_averages_nothing() -> None:
     assert statuses(run_smoke(mlp_job(ema=0.9)).checks)["ema_follows"] == "passed"
     assert statuses(run_smoke(mlp_job(ema=0.0)).checks)["ema_follows"] == "failed"
+
+
+def test_classes_beyond_the_outputs_end_the_check_before_a_loss_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_batch
+    monkeypatch.setattr("advisor.verify.smoke.make_batch", lambda *a: {**(batch := made(*a)), "targets": batch["targets"] + 1})
+    evidence = run_smoke(mlp_job())
+    assert statuses(evidence.checks) == {"something_trains": "passed", "targets_fit": "failed"}
 
 
 def test_a_model_that_is_not_trained_is_asked_to_predict() -> None:
