@@ -50,7 +50,7 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
             "workers": WORKERS,
             "checkpointSteps": CHECKPOINT_STEPS,
             "evaluationsPerEpoch": family.evaluations,
-            "patience": _patience(recipe),
+            "patience": _patience(report, recipe),
             "plateau": PLATEAU,
         }
         sections["search"] = {"trials": TRIALS, "startupTrials": STARTUP_TRIALS, "space": search_space(recipe)}
@@ -73,7 +73,9 @@ def search_space(recipe: Recipe) -> dict[str, dict[str, Any]]:
     return space
 
 
-def _patience(recipe: Recipe) -> int | None:
-    """Evaluations without a better score after which to stop, or None for never."""
+def _patience(report: Report, recipe: Recipe) -> int | None:
+    """Evaluations without a better score after which to stop, as the rules say where they do, or None for never."""
     stopping = next((one for one in recipe.regularization if one.name == "early_stopping"), None)
-    return None if stopping is None else int(stopping.value or PATIENCE)
+    length = next((one.value for one in report.decisions if one.slot == "length" and isinstance(one.value, dict)), {})
+    ruled = (stopping.value if stopping else None) or length.get("patience")
+    return int(ruled) if ruled else PATIENCE if stopping else None
