@@ -23,6 +23,7 @@ Changes = dict[str, Any]
 TABLES = ("tabular_classification", "tabular_regression")
 COMMON = {
     "training": ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
+    "agent": ("gymnasium", "numpy", "optuna", "pyyaml", "tensorboard", "torch"),
     "untrained": ("numpy", "pyyaml", "scikit-learn", "torch"),
 }
 
@@ -111,6 +112,17 @@ def _graph_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     return {"data": one if nodes else many, "nodes": nodes, "factory": _factory(recipe)}
 
 
+def _agent_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    factory = _factory(recipe)
+    return {
+        "data": "the name of a gymnasium environment that is registered here, such as Pendulum-v1",
+        "factory": factory,
+        "package": "sb3_contrib" if factory in ("QRDQN", "TQC") else "stable_baselines3",
+        "discrete": recipe.input.outputs is not None and task == "reinforcement_discrete",
+        "pixels": recipe.input.image_size is not None,
+    }
+
+
 def _factory(recipe: Recipe) -> str:
     """The class or function that the catalogue builds the model with."""
     entry = catalogue.models().get(recipe.model.id)
@@ -183,6 +195,16 @@ FAMILIES = (
         requirements=("torch-geometric",),
         miniature=miniature.graph,
         values=_graph_values,
+    ),
+    Family(
+        name="reinforcement",
+        about="agents with stable-baselines3 in a simulator",
+        library=("stable_baselines3",),
+        tasks=("reinforcement_discrete", "reinforcement_continuous"),
+        skeleton="agent",
+        requirements=("sb3-contrib", "stable-baselines3"),
+        miniature=miniature.agent,
+        values=_agent_values,
     ),
     Family(
         name="table_in_context",

@@ -46,6 +46,7 @@ SMALL = {
 }
 TOKENS = 32
 FEATURES = 8
+AGENT_PIXELS = 36  # the least that the usual convolutions of agents take
 
 
 def run(recipe: Recipe, **changes: Any) -> dict[str, Any]:
@@ -94,6 +95,14 @@ def series(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def graph(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     return {**run(recipe, input={"features": FEATURES}), "architecture": {"hidden_channels": SMALL["hidden_size"]}}
+
+
+def agent(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    sample = {"imageSize": AGENT_PIXELS} if recipe.input.image_size else {}
+    project = {"steps": 96, "checkpointSteps": 16, "evaluationSteps": 32, "episodes": 2, "bufferSize": 200, "learningStarts": 16}
+    network = {"net_arch": [16]} if "net_arch" in config else {}
+    changes = run(recipe, input=sample)
+    return {"recipe": changes["recipe"], "project": project, "search": changes["search"], "architecture": network}
 
 
 def in_context(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:

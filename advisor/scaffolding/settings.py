@@ -16,6 +16,8 @@ SHARE = 0.15  # of the samples for validation, and as many for the test
 WORKERS = 4
 CHECKPOINT_STEPS = 500
 PATIENCE = 10  # evaluations without a better score, where the recipe stops early without saying after how many
+ENVIRONMENT_STEPS = 1_000_000  # where the request does not say
+AGENT = {"checkpointSteps": 50_000, "evaluationSteps": 10_000, "episodes": 10, "bufferSize": 1_000_000, "learningStarts": 10_000}
 PLATEAU = {"factor": 0.5, "patience": 5}
 RATE_SPAN = 3.0  # the search goes from a third of the recipe's learning rate to three times it
 DECAY_SPAN = 10.0
@@ -45,7 +47,9 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
     sections: dict[str, Any] = {"recipe": recipe.to_wire(), "project": project}
     if recipe.model.library in BUILT_FROM_SETTINGS:
         sections["architecture"] = dict(build)
-    if recipe.optimizer.name != "none":
+    if family.skeleton == "agent":
+        project |= {"steps": _environment_steps(report), **AGENT}
+    if family.skeleton == "training":
         project |= {
             "workers": WORKERS,
             "checkpointSteps": CHECKPOINT_STEPS,
@@ -53,6 +57,7 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
             "patience": _patience(report, recipe),
             "plateau": PLATEAU,
         }
+    if recipe.optimizer.name != "none":
         sections["search"] = {"trials": TRIALS, "startupTrials": STARTUP_TRIALS, "space": search_space(recipe)}
     return {**sections, "smoke": family.miniature(recipe, build)}
 
@@ -71,6 +76,11 @@ def search_space(recipe: Recipe) -> dict[str, dict[str, Any]]:
         if value:
             space[f"recipe.optimizer.{name}"] = {"low": float(f"{value / span:.3g}"), "high": float(f"{value * span:.3g}"), "log": True}
     return space
+
+
+def _environment_steps(report: Report) -> int:
+    samples = next((fact.value for fact in report.facts if fact.fact == "data.samples"), None)
+    return int(samples) if isinstance(samples, int | float) else ENVIRONMENT_STEPS
 
 
 def _patience(report: Report, recipe: Recipe) -> int | None:
