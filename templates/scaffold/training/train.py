@@ -147,7 +147,8 @@ class Trainer:
         part = math.ceil(self.steps_per_epoch / self.settings["project"]["evaluationsPerEpoch"])
         until = min(self.steps_per_epoch, (done // part + 1) * part)
         batch = self.recipe["batch"]["effective"]
-        batches = iter(make_loader(self.sets["train"], self.settings, order[done * batch : self.steps_per_epoch * batch]))
+        with torch.random.fork_rng(devices=[]):  # a loader draws a seed when it starts, which a run that is resumed does once more
+            batches = iter(make_loader(self.sets["train"], self.settings, order[done * batch : self.steps_per_epoch * batch]))
         set_mode(self.model)
         bar = tqdm(range(done, until), f"epoch {epoch + 1}", disable=None, leave=False)
         for _ in bar:
