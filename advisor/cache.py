@@ -23,9 +23,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from advisor import __version__
-from advisor.verify.evidence import Job, SmokeEvidence, StaticEvidence
+from advisor.verify.evidence import DeployEvidence, Job, SmokeEvidence, StaticEvidence
 
-Evidence = StaticEvidence | SmokeEvidence
+Evidence = StaticEvidence | SmokeEvidence | DeployEvidence
+_KINDS: dict[str, type[Evidence]] = {"static": StaticEvidence, "smoke": SmokeEvidence, "deploy": DeployEvidence}
 
 FOLDER_VARIABLE = "ADVISOR_CACHE_DIR"
 LIMIT_BYTES = 256 * 10**6  # some 60,000 checks, at one file block each
@@ -37,7 +38,7 @@ FRESH_S = 3600.0  # a file used within the hour is not marked as used again, and
 # Whatever may count, build or train in a check. A package that is not installed is part of the key as well.
 _PACKAGES = (
     "torch", "torchvision", "timm", "transformers", "peft", "tabicl", "fvcore", "numpy", "diffusers", "segmentation-models-pytorch",
-    "dynamic-network-architectures", "torchaudio", "bitsandbytes",
+    "dynamic-network-architectures", "torchaudio", "bitsandbytes", "onnx", "onnxscript", "onnxruntime", "torch-pruning",
 )  # fmt: skip
 _CODE = ("verify/*.py", "estimating/*.py", "recipe.py", "wire.py")
 
@@ -66,7 +67,7 @@ class EvidenceCache:
             checksum, _, body = path.read_bytes().partition(b"\n")
             if checksum != _checksum(body):
                 raise ValueError("the file is not what was written")
-            evidence = (StaticEvidence if job.check == "static" else SmokeEvidence).model_validate_json(body)
+            evidence = _KINDS.get(job.check, SmokeEvidence).model_validate_json(body)
         except FileNotFoundError:
             return None
         except (OSError, ValueError):

@@ -193,6 +193,13 @@ class Export(Choice):
     caching: str | None = None
 
 
+class Conversion(Choice):
+    """How a runtime that exports may name takes the model: `name` as in `Export.formats`, `command` as it is typed."""
+
+    name: str
+    command: str
+
+
 class Distributed(Choice):
     name: Literal["none", "ddp", "fsdp", "fsdp_offload", "zero1", "zero2", "zero3"]
     text: str
@@ -215,6 +222,63 @@ class NoticeChoice(Choice):
     @property
     def key(self) -> None:
         return None
+
+
+SearchName = Literal[
+    "learning_rate", "weight_decay", "warmup_fraction", "epochs", "layer_decay", "lora_dropout", "label_smoothing", "dropout",
+    "attention_dropout", "ffn_dropout", "drop_path", "drop_edge", "mixup", "randaugment", "dpo_beta",
+]  # fmt: skip
+
+
+class Tuned(Choice):
+    """A number of the recipe that is worth searching: the range as factors of the recipe's own value, as such, or as values."""
+
+    name: SearchName
+    times: tuple[Positive, Positive] | None = None
+    between: tuple[Number, Number] | None = None
+    among: list[Number] | None = None
+    log: StrictBool = False
+    whole: StrictBool = False  # integers only
+
+    @model_validator(mode="after")
+    def _is_one_range(self) -> Tuned:
+        given = [each for each in (self.times, self.between, self.among) if each is not None]
+        if len(given) != 1 or (self.among is None and not given[0][0] < given[0][1]):
+            raise ValueError("give one of times, between and among; a range rises from its first number to its second")
+        return self
+
+
+class Search(Choice):
+    """How to search, as Optuna takes it: `name` is the sampler. A trial is `share` of the run long, pruned from `first_look` of it."""
+
+    name: Literal["tpe", "qmc", "random", "grid", "gp"]
+    pruner: Literal["none", "median", "hyperband"]
+    trials: StrictInt = Field(gt=1)
+    share: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    first_look: Fraction = 0.2
+    text: str
+
+
+class Practice(Choice):
+    """What belongs around this training run: one topic, said for this kind of data."""
+
+    name: Literal[
+        "experiment_tracking", "cross_validation", "error_analysis", "self_supervised_pretraining", "active_learning", "ensembling",
+        "few_shot", "domain_shift", "real_time", "long_tail", "imbalance", "noisy_labels", "weak_labels", "continual_learning", "privacy",
+        "interpretability", "fairness", "monitoring", "cloud", "multi_node",
+        "reproduction",
+    ]  # fmt: skip
+    text: str
+
+
+class Feedback(Choice):
+    """A way back in the workflow: seen `seen` in step `step`, do `then`, starting again at step `back_to`."""
+
+    name: str
+    step: Annotated[StrictInt, Field(ge=1, le=7)]
+    back_to: Annotated[StrictInt, Field(ge=1, le=7)]
+    seen: str
+    then: str
 
 
 Limit = Literal["training_memory", "inference_memory", "host_memory", "model_size", "latency", "training_time", "budget", "cost"]

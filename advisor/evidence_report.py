@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from itertools import takewhile
 
+from advisor.choices import Feedback
 from advisor.engine.facts import Facts
 from advisor.planning.designing import Depth, Tried
 from advisor.planning.sizing import value
-from advisor.report import Check, Notice, WorkflowStep
-from advisor.verify.evidence import Refusal, SmokeEvidence, StaticEvidence
+from advisor.projection import fill
+from advisor.report import Check, FeedbackLoop, Notice, WorkflowStep
+from advisor.verify.evidence import DeployEvidence, Refusal, SmokeEvidence, StaticEvidence
 from advisor.wire import Basis, Quantity
 
 GIB = 2**30
@@ -83,6 +85,9 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
     ran = isinstance(best.smoke, SmokeEvidence)
     failed_here = len(best.assessment.failed)
     compressed = made.recipe.compression.quantization != "none"
+    tried = [one.name for one in best.deploy.variants if one.status == "made"] if isinstance(best.deploy, DeployEvidence) else []
+    deployed: list[str] = [made.recipe.compression.quantization if compressed else "the limits are met without compression"]
+    deployed += [f"made and compared here: {', '.join(tried)}"] if tried else []
     steps = [
         ("Task requirement analysis", "done", f"{value(facts, 'task.kind')}, {len(facts)} facts known"),
         (
@@ -99,8 +104,8 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
         ("Problem diagnosis and tuning", "pending", "guidance for the issues likely with this design is in debuggingGuidance"),
         (
             "Compression and deployment",
-            "partly" if compressed else "not needed",
-            made.recipe.compression.quantization if compressed else "the limits are met without compression",
+            "partly" if compressed or tried else "not needed",
+            "; ".join(deployed),
         ),
         (
             "Performance validation and documentation",
@@ -108,8 +113,20 @@ def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:
             f"{len(best.assessment.checks)} checks made, {failed_here} failed; the model card is written; accuracy needs your test set",
         ),
     ]
+    loops = [(decided.rule_id, decided.choice) for decided in made.outcomes["feedback"].decided]
     return [
-        WorkflowStep(step=number, name=name, status=status, evidence=evidence) for number, (name, status, evidence) in enumerate(steps, 1)
+        WorkflowStep(
+            step=number,
+            name=name,
+            status=status,
+            evidence=evidence,
+            feedback=[
+                FeedbackLoop(seen=fill(loop.seen, made.facts), then=fill(loop.then, made.facts), back_to=loop.back_to, rule_id=rule_id)
+                for rule_id, loop in loops
+                if isinstance(loop, Feedback) and loop.step == number
+            ],
+        )
+        for number, (name, status, evidence) in enumerate(steps, 1)
     ]
 
 

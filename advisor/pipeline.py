@@ -17,6 +17,7 @@ from advisor import __version__, catalogue
 from advisor import choices as c
 from advisor import projection as p
 from advisor import report as r
+from advisor.deploy_report import deploy_checks
 from advisor.engine.asking import critical_questions, open_questions
 from advisor.engine.deciding import Outcomes, decide
 from advisor.engine.facts import Facts, Origin
@@ -30,6 +31,7 @@ from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax
 from advisor.planning.sensitivity import sensitivity
 from advisor.reading import read_request
 from advisor.request import Request
+from advisor.search_space import search_space
 from advisor.verify.budget import Budgeted, parse_budget
 from advisor.verify.evidence import SmokeEvidence
 
@@ -145,7 +147,12 @@ def _not_applicable(session: Session, applies: c.Applicability) -> r.Report:
 def _needs_input(session: Session, questions: list[r.Clarification]) -> r.Report:
     outcomes = _request_outcomes(session)
     asked = {question.fact for question in questions}
-    further = [question for question in open_questions(session.knowledge, outcomes, session.facts) if question.fact not in asked]
+    # Of a task that is not known nearly every fact is open; what to ask next depends on the first answer.
+    further = (
+        []
+        if "task.kind" in asked
+        else [question for question in open_questions(session.knowledge, outcomes, session.facts) if question.fact not in asked]
+    )
     count = len(questions)
     headline = f"{count} critical {'answer is' if count == 1 else 'answers are'} missing; no design is made on a guess."
     return _report(session, r.Status.NEEDS_INPUT, headline, outcomes, clarifications=questions + further)
@@ -195,7 +202,13 @@ def _attempted(session: Session, relaxation: r.Relaxation, checker: Checker) -> 
 def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.Report:
     made, figures = best.assessment.design, dict(best.assessment.figures)
     figures.update(smoke_figures(best.smoke))
-    checks = [*best.assessment.checks, *smoke_checks(best.smoke, verify), *best.predictions, *_accuracy_check(made.facts)]
+    checks = [
+        *best.assessment.checks,
+        *smoke_checks(best.smoke, verify),
+        *best.predictions,
+        *deploy_checks(best),
+        *_accuracy_check(made.facts),
+    ]
     return _report(
         session,
         r.Status.DESIGNED,
@@ -208,11 +221,14 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         engineering_practice=p.engineering_practice(made),
         expected_performance=p.expected_performance(made, figures),
         recipe=made.recipe,
+        search_space=search_space(made, figures),
         candidates=_candidates(found),
         verification=checks,
         notices=[*_licence_notice(best, found), *verification_notices(best)],
         clarifications=open_questions(session.knowledge, made.outcomes, made.facts),
         sensitivity=sensitivity(session.knowledge, made, follow),
+        practices=p.practices(made.outcomes, made.facts),
+        departures=p.departures(made.outcomes, made.facts),
         workflow=workflow(best, session.facts),
         seed=0,
         versions=_versions(best),

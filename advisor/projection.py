@@ -45,6 +45,9 @@ def fill(text: str, facts: Facts) -> str:
     if "{" not in text:
         return text
 
+    if "{" not in text:
+        return text
+
     def known(match: re.Match[str]) -> str:
         fact = facts.get(match[1])
         if fact is None:
@@ -204,6 +207,29 @@ def engineering_practice(design: Design) -> r.EngineeringPractice:
     )
 
 
+def practices(outcomes: Outcomes, facts: Facts) -> list[r.Practice]:
+    """What belongs around the training run, each with its rule and sources."""
+    return [
+        r.Practice(
+            topic=decided.choice.name.replace("_", " "),
+            text=fill(decided.choice.text, facts),
+            rule_id=decided.rule_id,
+            sources=list(decided.rule.sources) if decided.rule else [],
+        )
+        for decided in outcomes["practice"].decided
+        if isinstance(decided.choice, c.Practice)
+    ]
+
+
+def departures(outcomes: Outcomes, facts: Facts) -> list[r.Departure]:
+    """What common advice says otherwise, and why this design does not follow it."""
+    return [
+        r.Departure(text=fill(decided.choice.text, facts), why=fill(rule.why, facts), rule_id=rule.id, sources=list(rule.sources))
+        for decided in outcomes["departure"].decided
+        if isinstance(decided.choice, c.Text) and (rule := decided.rule) is not None
+    ]
+
+
 def _standing(design: Design) -> str:
     """What the expected accuracy rests on."""
     rule = design.outcomes["expectation"].decided[0].rule
@@ -245,7 +271,8 @@ def decisions(outcomes: Outcomes, facts: Facts, told: Iterable[r.MatchedFact]) -
 
 def _decision(decided: Decided, facts: Facts, known: Mapping[str, r.MatchedFact]) -> r.Decision:
     rule, slot = decided.rule, decided.slot
-    value = _filled(decided.plain_choice, facts)
+    plain = decided.plain_choice
+    value = _filled(plain, facts) if rule is None or rule.has_placeholders else dict(plain)
     if rule is None:
         title, why = ("An edit", decided.reason) if decided.reason else ("The slot's default", "No rule asks for anything else.")
         return r.Decision(slot=slot.name, value=value, rule_id=decided.rule_id, title=title, why=why, confidence="high", path=slot.path)

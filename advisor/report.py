@@ -7,7 +7,7 @@ whenever training issues are stated.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -274,11 +274,70 @@ class Baseline(Wire):
     sources: list[Source] = Field(default_factory=list)
 
 
+class FeedbackLoop(Wire):
+    """What, seen in a step, sends the work back, to which step, and what to do there."""
+
+    seen: str
+    then: str
+    back_to: int
+    rule_id: str
+
+
 class WorkflowStep(Wire):
     step: int
     name: str
     status: str = Field(description="done, partly, pending or not needed")
     evidence: str
+    feedback: list[FeedbackLoop] = Field(default_factory=list)
+
+
+class Departure(Wire):
+    """Where the design does otherwise than common advice, what it does instead, and why."""
+
+    text: str
+    why: str
+    rule_id: str
+    sources: list[Source] = Field(default_factory=list)
+
+
+class Practice(Wire):
+    """What belongs around the training run: tracking, validation, monitoring …, as this request needs it."""
+
+    topic: str
+    text: str
+    rule_id: str
+    sources: list[Source] = Field(default_factory=list)
+
+
+class SearchParameter(Wire):
+    """A number of the recipe to search, as Optuna's distributions take it: `low` to `high`, or one of `choices`."""
+
+    name: str
+    path: str = Field(description="where in `recipe` its value stands; a technique goes by its name")
+    kind: Literal["float", "int", "categorical"]
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: list[float] | None = None
+    start: float = Field(description="the recipe's own value: the first trial")
+    rule_id: str
+
+
+class SearchSpace(Wire):
+    """Which hyperparameters of this recipe are worth searching, and how; absent where nothing is trained or one run is all there is."""
+
+    parameters: list[SearchParameter]
+    sampler: Literal["tpe", "qmc", "random", "grid", "gp"]
+    pruner: Literal["none", "median", "hyperband"]
+    trials: int
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    resource: Literal["epochs", "steps"]
+    min_resource: int = Field(description="no trial is pruned before it")
+    max_resource: int = Field(description="the length of a trial")
+    total_time: Quantity | None = Field(None, description="of all trials if none is pruned; absent where no run's time is known")
+    text: str
+    rule_id: str
 
 
 class Provenance(Wire):
@@ -306,6 +365,7 @@ class Report(Wire):
     expected_performance: ExpectedPerformance | None = None
 
     recipe: Recipe | None = None
+    search_space: SearchSpace | None = None
     candidates: list[Candidate] = Field(default_factory=list)
     baselines: list[Baseline] = Field(default_factory=list)
     clarifications: list[Clarification] = Field(default_factory=list)
@@ -315,6 +375,8 @@ class Report(Wire):
     relaxations: list[Relaxation] = Field(default_factory=list)
     assumptions: list[Assumption] = Field(default_factory=list)
     warnings: list[Notice] = Field(default_factory=list)
+    practices: list[Practice] = Field(default_factory=list)
+    departures: list[Departure] = Field(default_factory=list)
     workflow: list[WorkflowStep] = Field(default_factory=list)
     facts: list[MatchedFact] = Field(default_factory=list)
     provenance: Provenance

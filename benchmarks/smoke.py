@@ -23,7 +23,7 @@ import psutil
 from batch_requests import EXAMPLES, machine
 
 from advisor import design
-from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence
+from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
 from advisor.verify.verifier import Verifier
 
 TARGETS = {"one": 45.0, "cached": 3.0, "sandbox": 4.0, "all": 720.0}
@@ -40,6 +40,9 @@ class Timed:
 
     def smoke(self, job: Job) -> SmokeEvidence | Refusal:
         return self._counted(self._checker.smoke(job))
+
+    def deploy(self, job: Job) -> DeployEvidence | Refusal:
+        return self._counted(self._checker.deploy(job))
 
     def _counted(self, answer: Any) -> Any:
         self.seconds += getattr(answer, "seconds", 0.0)

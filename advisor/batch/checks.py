@@ -14,7 +14,7 @@ from advisor.verify.evidence import Refusal
 
 if TYPE_CHECKING:
     from advisor.planning.designing import Checker
-    from advisor.verify.evidence import Breakdown, Job, SmokeEvidence, StaticEvidence
+    from advisor.verify.evidence import Breakdown, DeployEvidence, Job, SmokeEvidence, StaticEvidence
 
 CODES: dict[Breakdown, str] = {
     "crashed": "verification_crashed",
@@ -37,8 +37,11 @@ class Strict:
     def smoke(self, job: Job) -> SmokeEvidence | Refusal:
         return _answered(self._checker.smoke, job, "smoke_train")
 
+    def deploy(self, job: Job) -> DeployEvidence | Refusal:
+        return _answered(self._checker.deploy, job, "deploy")
 
-E = TypeVar("E", "StaticEvidence", "SmokeEvidence")
+
+E = TypeVar("E", "StaticEvidence", "SmokeEvidence", "DeployEvidence")
 
 
 def _answered(ask: Callable[[Job], E | Refusal], job: Job, check: str) -> E | Refusal:

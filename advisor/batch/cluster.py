@@ -24,7 +24,7 @@ from advisor.batch.stream import Done
 from advisor.batch.tasks import RowFault, Task
 from advisor.batch.worker import tupled
 from advisor.errors import UsageError
-from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
+from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
 from advisor.verify.verifier import MOST_REMEMBERED, CheckCounts, Evidence, Verifier, parse_answer, write_answer
 
 try:
@@ -160,6 +160,9 @@ class _Asking:
 
     def smoke(self, job: Job) -> SmokeEvidence | Refusal:
         return cast("SmokeEvidence | Refusal", self._ask(job.model_copy(update={"check": "smoke"})))
+
+    def deploy(self, job: Job) -> DeployEvidence | Refusal:
+        return cast("DeployEvidence | Refusal", self._ask(job.model_copy(update={"check": "deploy"})))
 
     def _ask(self, job: Job) -> Evidence | Refusal:
         return parse_answer(job, ray.get(self._checks.check.remote(job.model_dump_json())))

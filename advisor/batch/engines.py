@@ -12,6 +12,7 @@ from advisor.batch.stream import Done, Engine, answer_all
 from advisor.batch.tasks import Task, TaskReader
 from advisor.errors import UsageError
 from advisor.request import Request
+from advisor.verify.budget import parse_budget
 
 if TYPE_CHECKING:
     from advisor.planning.designing import Depth
@@ -85,6 +86,7 @@ def design_many(
     rules: Iterable[str | Path] = (),
     ordered: bool = True,
     use_cache: bool = True,
+    budget: float | str | None = None,
 ) -> Iterator[Row]:
     """A row for each request: `row.report`, or `row.error` where it cannot be answered. Nothing that a request holds stops the others.
 
@@ -97,10 +99,12 @@ def design_many(
         rules: folders of further rules.
         ordered: whether rows come in the order of the requests, or as soon as they are there.
         use_cache: whether evidence may come from earlier runs, and is kept for later ones.
+        budget: the time for the checks of one request, in seconds or as text ("5 min"); what it does not reach is skipped.
 
     Raises:
         KnowledgeError: a rule folder is faulty.
-        UsageError: the engine cannot be had here, or the number of jobs makes no sense.
+        UsageError: the engine cannot be had here, or the number of jobs or the budget makes no sense.
     """
-    with open_engine(Settings(verify, tuple(map(str, rules))), jobs, engine, use_cache=use_cache) as opened:
+    settings = Settings(verify, tuple(map(str, rules)), None if budget is None else parse_budget(budget))
+    with open_engine(settings, jobs, engine, use_cache=use_cache) as opened:
         yield from answer_all(TaskReader().from_requests(requests), opened, ordered=ordered)

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from advisor.batch.rows import Row, Settings, answer
 from advisor.batch.tasks import Task
-from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence
+from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
 from advisor.verify.verifier import Evidence, parse_answer
 
 
@@ -41,6 +41,9 @@ class Parent:
 
     def smoke(self, job: Job) -> SmokeEvidence | Refusal:
         return cast("SmokeEvidence | Refusal", self._ask(job.model_copy(update={"check": "smoke"})))
+
+    def deploy(self, job: Job) -> DeployEvidence | Refusal:
+        return cast("DeployEvidence | Refusal", self._ask(job.model_copy(update={"check": "deploy"})))
 
     def send(self, row: Row) -> None:
         """The row's text goes as it is, after a line that says what the parent wants to know of it."""

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from advisor.planning.designing import Checker
-    from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence
+    from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
 
-E = TypeVar("E", "StaticEvidence", "SmokeEvidence")
+E = TypeVar("E", "StaticEvidence", "SmokeEvidence", "DeployEvidence")
 
 
 class Shown:
@@ -29,6 +29,9 @@ class Shown:
 
     def smoke(self, job: Job) -> SmokeEvidence | Refusal:
         return self._show(self._checker.smoke, job, "training {} a little, on synthetic data")
+
+    def deploy(self, job: Job) -> DeployEvidence | Refusal:
+        return self._show(self._checker.deploy, job, "compressing and exporting {}")
 
     def _show(self, ask: Callable[[Job], E | Refusal], job: Job, what: str) -> E | Refusal:
         line = self._progress.add_task(what.format(job.recipe.model.id), total=None)

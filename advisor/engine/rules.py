@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ Operator = Literal["eq", "in", "lt", "le", "gt", "ge"]
 HitPolicy = Literal["unique", "collect", "any", "min", "max"]
 Per = Literal["request", "candidate", "repair"]  # a request, each of its candidates, each design that breaks a limit
 
+GUIDANCE = "guidance"  # the stage of words about a design
 RULE_ID = r"^[A-Z]{2,5}[0-9]{3}$"
 
 
@@ -158,6 +160,11 @@ class Rule:
         return self.choice.to_plain()
 
     @cached_property
+    def has_placeholders(self) -> bool:
+        """Whether a text of the choice may name facts."""
+        return re.search(r"\{[a-z]", repr(self.plain_choice)) is not None
+
+    @cached_property
     def facts(self) -> frozenset[str]:
         """Every fact that the condition names."""
         return frozenset(fact for box in (self.when, *self.any, *self.unless) for fact in box)
@@ -286,6 +293,16 @@ class RuleSet:
     @cached_property
     def slot(self) -> dict[str, Slot]:
         return {slot.name: slot for slot in self.slots}
+
+    @cached_property
+    def guidance(self) -> tuple[Slot, ...]:
+        """The slots of words about a design, on which no other slot and no recipe rests."""
+        return tuple(slot for slot in self.slots if slot.stage == GUIDANCE)
+
+    @cached_property
+    def before_guidance(self) -> tuple[Slot, ...]:
+        """What is decided for each candidate, without the words about it."""
+        return tuple(slot for slot in self.per("candidate") if slot.stage != GUIDANCE)
 
     @cached_property
     def shaping(self) -> tuple[Slot, ...]:

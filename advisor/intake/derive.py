@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from advisor.catalogue.entries import DatasetEntry
+from advisor.catalogue.entries import DatasetEntry, ModelEntry
 from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.vocabulary import Assume
 from advisor.intake.catalogue import Catalogue
@@ -17,6 +17,7 @@ from advisor.request import Request
 
 BASE_MODEL = "existingSetup.baseModel"
 UNKNOWN = "unknown"
+LISTED_WHOLE = ("challenge.", "issue.", "asked.")  # what such a list leaves out is false
 NOTHING = frozenset({"", "none", "no", "n/a", "nothing", "not yet", "from scratch", "random initialization"})
 NONE_STATED = "none stated"
 IN_ONE_MACHINE = 8  # what a DGX or HGX board holds: docs.nvidia.com/dgx
@@ -91,11 +92,21 @@ def _derive_base_model(request: Request, notes: Notes, catalogue: Catalogue) -> 
         else:
             near = index.nearest(said)
             notes.derive("setup.base_model", UNKNOWN, detail)
-            notes.notice("not understood", f"{detail} is no model of the catalogue{f'; the nearest is {near}' if near else ''}")
+            hint = f"the nearest is {near}; correct the name to have it compared" if near else "the design compares models of the catalogue"
+            notes.notice("not understood", f"{detail} is no model of the catalogue; {hint}")
     entry = catalogue.models.get(str(notes.value("setup.base_model")))
     if entry is not None:
+        _note_unfit(notes, entry)
         notes.derive("setup.base_line", entry.line, f"the line of {entry.id}")
         notes.derive("setup.base_pretrained", entry.pretrained, f"whether weights are published for {entry.id}")
+
+
+def _note_unfit(notes: Notes, entry: ModelEntry) -> None:
+    kind = notes.value("task.kind")
+    if kind is not None and kind not in entry.tasks:
+        fits = ", ".join(task.replace("_", " ") for task in entry.tasks)
+        text = f"{entry.name} is in the catalogue for {fits}, not for {str(kind).replace('_', ' ')}; it is not among the models compared"
+        notes.notice("not used", f"{BASE_MODEL}: {text}")
 
 
 def _with_size(said: str, catalogue: Catalogue) -> tuple[str, ...]:
@@ -123,14 +134,14 @@ def _derive_dataset(notes: Notes, datasets: list[DatasetEntry]) -> None:
             notes.notice("read as", f"{other.name} is in the catalogue for {other.task}; its figures are not used for {kind}")
         return
     notes.derive("task.benchmark", entry.id, f"named in the request: {entry.name}")
-    for fact, known in (("data.samples", entry.samples), ("data.classes", entry.classes)):
+    for fact, noun, known in (("data.samples", "training samples", entry.samples), ("data.classes", "classes", entry.classes)):
         value = notes.number(fact)
         if known and value is None:
             notes.derive(fact, known, f"the catalogue's figure for {entry.name}")
         elif known and value is not None and abs(value - known) > ROUNDING * known:
             notes.notice(
                 "contradiction",
-                f"{entry.name} has {known:,} {fact.partition('.')[2]}, and the request says {value:,.0f}; the request counts",
+                f"{entry.name} has {known:,} {noun}, and the request says {value:,.0f}; the request counts; correct it if all are meant",
             )
 
 
@@ -198,4 +209,4 @@ def _close(notes: Notes) -> None:
 
 
 def _booleans(notes: Notes) -> Iterable[str]:
-    return (name for name, spec in notes.vocabulary.items() if spec.type == "bool" and name.startswith(("challenge.", "issue.")))
+    return (name for name, spec in notes.vocabulary.items() if spec.type == "bool" and name.startswith(LISTED_WHOLE))

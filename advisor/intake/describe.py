@@ -53,7 +53,16 @@ CHALLENGES = (
     "challenge.fairness",
     "challenge.interpretability",
 )
-TASK_FACTS = ("task.scratch", "setup.adaptation", "data.observation", "data.environments", *CHALLENGES)
+ASKED = (
+    "asked.distillation",
+    "asked.search",
+    "asked.self_supervised",
+    "asked.reproduction",
+    "asked.accumulation",
+    "asked.sharding",
+    "asked.custom_architecture",
+)
+TASK_FACTS = ("task.scratch", "setup.adaptation", "data.observation", "data.environments", *CHALLENGES, *ASKED)
 
 
 def note_descriptions(request: Request, notes: Notes) -> None:
@@ -71,7 +80,7 @@ def note_descriptions(request: Request, notes: Notes) -> None:
     _note(notes, "data.distribution", data.distribution, ("data.balance", "data.noise"), numbers=("data.classes", "data.balance"))
     _note(notes, "data.labelAvailability", data.label_availability, ("data.labels", "data.noise"), numbers=())
     for index, challenge in enumerate(request.challenges or ()):
-        _note(notes, f"challenges[{index}]", challenge, CHALLENGES, numbers=())
+        _note(notes, f"challenges[{index}]", challenge, (*CHALLENGES, *ASKED), numbers=())
     for index, issue in enumerate(setup.training_issues or ()):
         _note(notes, f"existingSetup.trainingIssues[{index}]", issue, issues, numbers=())
     _note(notes, "existingSetup.framework", setup.framework, ("setup.framework",), numbers=(), whole=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 from advisor.catalogue.entries import DatasetEntry
 from advisor.engine.facts import Origin
 from advisor.intake.catalogue import Catalogue
 from advisor.intake.describe import TASK_FACTS, is_contrast, note_numbers, note_phrases, note_rest
-from advisor.intake.notes import Notes
+from advisor.intake.notes import SHOWN, Notes
 from advisor.intake.text import lowered, quoted
 from advisor.intake.words import Hit
 from advisor.request import Request
 
 NUMBERS = ("data.classes", "data.image_size", "data.horizon", "data.context", "data.tokens")
+MISSPELT = 0.8  # as difflib's ratio: a letter or two wrong, and no other word
 DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK = "task.type", "task.domain", "task.specificTask"
 
 
@@ -42,8 +44,11 @@ def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[Data
     spans = note_phrases(notes, DETAIL_TASK, said, (*TASK_FACTS, *(fact for fact, field in own.items() if field is None)))
     spans += note_numbers(notes, DETAIL_TASK, said, NUMBERS)
     spans += [(hit.start, hit.end) for hit in (*kinds, *lexicon.hits(said, ("type", "domain", "task.wants", *own)))]
-    if said.strip():
-        note_rest(notes, DETAIL_TASK, said, [*spans, *(span for _, span in named)])
+    spans += [span for _, span in named]
+    if said.strip() and spans:
+        note_rest(notes, DETAIL_TASK, said, spans)
+    elif said.strip():
+        _note_unknown_task(notes, said)
     return [entry for entry, _ in named]
 
 
@@ -73,11 +78,31 @@ def _note_kind(notes: Notes, path: str, said: str, hits: list[Hit], types: list[
     kind = chosen[0]
     for fits, field, stated in ((best[0], DETAIL_DOMAIN, domains), (best[1], DETAIL_TYPE, types)):
         if not fits:
-            notes.notice("contradiction", f"{quoted(path, said)} is read as {kind}, though {field} says {', '.join(stated)}")
+            notes.notice(
+                "contradiction", f"{quoted(path, said)} is read as {kind}, though {field} says {', '.join(stated)}; correct one of them"
+            )
     for other, score in scores.items():
         if other != kind and score[:2] == (True, True) == best[:2] and not _is_inside(hits, other, kind):
             notes.notice("read as", f"{quoted(path, said)} is read as {kind}; {other} is not designed for")
     notes.state("task.kind", kind, quoted(path, said), path)
+
+
+def _note_unknown_task(notes: Notes, said: str) -> None:
+    """A specific task of which no word is known: what it was taken for, and how to say otherwise."""
+    spelt = said.strip().lower().replace(" ", "_")[:SHOWN]
+    near = "".join(f"; did you mean {name}?" for name in get_close_matches(spelt, notes.words.kinds, n=1, cutoff=MISSPELT))
+    kind = notes.value("task.kind")
+    taken = f"it is read as {kind}, as task.type and task.domain say" if kind else "task.type and task.domain do not say which it is"
+    notes.notice("not understood", f"{quoted(DETAIL_TASK, said)} names no task that is known{near}; {taken}; say it as facts.task.kind")
+
+
+def _note_misfit(notes: Notes, detail: str, types: list[str], domains: list[str]) -> None:
+    """A type and a domain of which no task has both: the domains that the type goes with, and the types that go with the domain."""
+    kinds = notes.words.kinds.values()
+    elsewhere = sorted({domain for kind in kinds if not set(types).isdisjoint(kind.types) for domain in kind.domains})
+    here = sorted({type_ for kind in kinds if not set(domains).isdisjoint(kind.domains) for type_ in kind.types})
+    known = f"{', '.join(types)} is known of {', '.join(elsewhere) or 'no domain alone'}, and {', '.join(domains)} of {', '.join(here)}"
+    notes.notice("contradiction", f"{detail}: no task that is known is both; {known}; correct one of them, or say facts.task.kind")
 
 
 def _is_inside(hits: list[Hit], other: str, kind: str) -> bool:
@@ -103,3 +128,5 @@ def _derive_kind(notes: Notes, request: Request, types: list[str], domains: list
         notes.state("task.kind", leads[0], detail, DETAIL_TYPE, origin=Origin.DERIVED)
     elif leads:
         notes.notice("ambiguous", f"{detail} may mean {' or '.join(leads)}; say which as facts.task.kind")
+    elif types and domains:
+        _note_misfit(notes, detail, types, domains)

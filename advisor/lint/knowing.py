@@ -8,11 +8,9 @@ from advisor.engine.facts import Value
 from advisor.engine.region import domain_of
 from advisor.engine.rules import Slot
 from advisor.engine.vocabulary import Assume, FactSpec
-from advisor.intake.derive import CLOSED
+from advisor.intake.derive import CLOSED, LISTED_WHOLE
 from advisor.lint.finding import Context
 from advisor.planning.plan import model_facts
-
-LISTED_WHOLE = ("challenge.", "issue.")  # intake takes what such a list leaves out for false
 
 
 def always_known(context: Context, slot: Slot) -> frozenset[str]:

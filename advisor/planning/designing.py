@@ -25,10 +25,12 @@ from advisor.planning.plan import Brief, Design
 from advisor.planning.repairing import UNBOUNDED, Repair
 from advisor.planning.sizing import number, value
 from advisor.report import Check, Edit
-from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence, Target
+from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence, Target
+from advisor.verify.techniques import techniques
 
 MOST_SMALLER = 2  # candidates beyond those compared, where none of them can be made to fit
 Depth = Literal["none", "static", "smoke"]
+TIME_LIMITS_S = {"static": 60.0, "smoke": 60.0, "deploy": 180.0}  # an export cannot be cut short; on a busy machine it takes a minute
 
 
 class Checker(Protocol):
@@ -37,6 +39,8 @@ class Checker(Protocol):
     def static(self, job: Job) -> StaticEvidence | Refusal: ...
 
     def smoke(self, job: Job) -> SmokeEvidence | Refusal: ...
+
+    def deploy(self, job: Job) -> DeployEvidence | Refusal: ...
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Tried:
     seen: tuple[Assessment, ...] = ()
     is_complete: bool = True
     predictions: tuple[Check, ...] = ()
+    deploy: DeployEvidence | Refusal | None = None
 
     @property
     def entry(self) -> ModelEntry:
@@ -86,7 +91,10 @@ def search(
     checker: Checker | None,
     depth: Depth,
 ) -> Search:
-    """Compare the candidates and choose the one that meets every limit at the least cost and, at depth `smoke`, really trains."""
+    """Compare the candidates and choose the one that meets every limit at the least cost and, at depth `smoke`, really trains.
+
+    That one is compressed and exported as its recipe says.
+    """
     proposal: Proposal = propose(models, request, knowledge.rules.forbids)
     tried = _repaired(knowledge, _begun(knowledge, request, proposal.compared, devices, checker))
     for entry in proposal.smaller[:MOST_SMALLER]:
@@ -100,6 +108,8 @@ def search(
         if depth == "smoke" and checker is not None:
             tried[index] = _run(tried[index], devices, checker)
         if tried[index].fits:
+            if depth == "smoke" and checker is not None:
+                tried[index] = _deploy(tried[index], devices, checker)
             chosen = tried[index]
             break
     return Search(chosen, tuple(tried), proposal.rejected)
@@ -129,9 +139,8 @@ def _repaired(knowledge: Knowledge, begun: Sequence[Repair], *, are_first: bool 
     best = min((cost for cost, one in zip(costs, begun, strict=True) if not one.plain.failed), default=UNBOUNDED)
     for replacing, repair in zip(costs, begun, strict=True):
         found = repair.run(bound=(best[0] - replacing[0], best[1] - replacing[1]))
-        one = Tried(
-            found.assessment, found.path, None, (found.cost[0] + replacing[0], found.cost[1] + replacing[1]), found.seen, found.is_complete
-        )
+        cost = (found.cost[0] + replacing[0], found.cost[1] + replacing[1])
+        one = Tried(found.assessment, found.path, cost=cost, seen=found.seen, is_complete=found.is_complete)
         best = min(best, one.cost) if one.fits else best
         tried.append(one)
     return tried
@@ -142,7 +151,9 @@ def try_one(knowledge: Knowledge, request: Brief, entry: ModelEntry, devices: Ma
     return _repaired(knowledge, _begun(knowledge, request, [entry], devices, checker))[0]
 
 
-def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke"], *, cross_check: bool = False) -> Job:
+def make_job(
+    design: Design, devices: Mapping[str, DeviceEntry], check: Literal["static", "smoke", "deploy"], *, cross_check: bool = False
+) -> Job:
     """The check of a design as plain data."""
     device = target_device(design.facts, devices)
     memory = number(design.facts, "compute.memory_gib", math.nan)
@@ -162,6 +173,7 @@ def make_job(design: Design, devices: Mapping[str, DeviceEntry], check: Literal[
         recipe=design.recipe,
         target=target,
         cross_check=cross_check,
+        time_limit_s=TIME_LIMITS_S[check],
     )
 
 
@@ -179,6 +191,12 @@ def _run(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker)
     if isinstance(smoke, SmokeEvidence):
         assessment, predictions = hold_measured(assessment, smoke)
     return replace(candidate, assessment=assessment, smoke=smoke, predictions=predictions)
+
+
+def _deploy(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker) -> Tried:
+    """Really compress and export the candidate, where its recipe says so."""
+    design = candidate.assessment.design
+    return replace(candidate, deploy=checker.deploy(make_job(design, devices, "deploy"))) if techniques(design.recipe) else candidate
 
 
 CROSS_CHECK_TOLERANCE = 0.03  # of published counts; beyond it the two counters disagree about more than a missed operator

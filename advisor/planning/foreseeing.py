@@ -12,6 +12,9 @@ from advisor.verify.formulas import FULL, HALF, OFFLOADED, STATE_BYTES, shard_st
 
 OPTIMISM = 0.95
 """What is foreseen is taken to be this much of the closed form: the allocator's slack, and kernels that change with the batch."""
+ATTENDING = 4 / 3
+"""The power of a sample's size that arithmetic falls with at the most: between 1 of a convolution and 2 of attention's scores, which
+are a third of a small ViT at 518 pixels (s / 6h of the other products: arXiv:2001.08361, table 1)."""
 CHECKPOINTED = 2 / 34
 """Of a layer's saved bytes, its input: what is left of a very deep network's activations. arXiv:2205.05198, sections 4 and 5."""
 KEPT = {"lora": 0.4, "qlora": 0.4, "adapter": 0.4, "freeze": 0.2, "linear_probe": 0.0}
@@ -25,9 +28,9 @@ MOVING = ("activations", "logits_and_loss", "temporaries")  # what grows with th
 def foresee(evidence: StaticEvidence, before: Recipe, after: Recipe) -> StaticEvidence:
     """The least that `after` may take, from the evidence of `before`, the same model under another recipe."""
     size = _size(before, after)
-    slack = 1.0 if size == 1.0 else OPTIMISM
+    arithmetic = 1.0 if size == 1.0 else OPTIMISM * size**ATTENDING
     changes: dict[str, object] = {
-        "flops_forward": int(evidence.flops_forward * size * slack),
+        "flops_forward": int(evidence.flops_forward * arithmetic),
         "trainable_parameters": _trained(evidence, before, after),
     }
     if evidence.training_memory is not None:

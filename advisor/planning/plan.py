@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from advisor.catalogue.entries import ModelEntry
 from advisor.choices import Adaptation, Choice
 from advisor.engine.deciding import Decided, Outcomes, decide
 from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.loading import Knowledge
+from advisor.engine.rules import RuleSet
 from advisor.planning.sizing import make_recipe
 from advisor.recipe import Recipe
 from advisor.verify.formulas import FULL, STATE_BYTES
@@ -44,12 +46,19 @@ class Design:
 
     candidate: ModelEntry
     facts: Facts
-    outcomes: Outcomes
+    made: Outcomes
     recipe: Recipe
     edits: Edits
+    rules: RuleSet
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """Every outcome. Guidance shapes no recipe, and is decided when first asked for: for the design shown, not for each compared."""
+        guidance, _ = decide(self.rules, self.rules.guidance, self.facts, self.edits)
+        return {**self.made, **guidance}
 
     def choice(self, slot: str) -> Choice | None:
-        outcome = self.outcomes.get(slot)
+        outcome = self.made.get(slot) or self.outcomes.get(slot)
         return outcome.choice if outcome else None
 
 
@@ -65,9 +74,9 @@ def plan(knowledge: Knowledge, request: Brief, candidate: ModelEntry, edits: Edi
     if any(edit.slot.per == "request" for edit in every.values()):
         request = brief(knowledge, request.given, every)
     known = {**request.facts, **model_facts(candidate), **shares(request.facts, candidate)}
-    outcomes, decided = decide(knowledge.rules, knowledge.rules.per("candidate"), known, every)
+    outcomes, decided = decide(knowledge.rules, knowledge.rules.before_guidance, known, every)
     together = {**request.outcomes, **outcomes}
-    return Design(candidate, decided, together, make_recipe(candidate, decided, together), edits)
+    return Design(candidate, decided, together, make_recipe(candidate, decided, together), edits, knowledge.rules)
 
 
 def forced(knowledge: Knowledge, candidate: ModelEntry) -> Edits:

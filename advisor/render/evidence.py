@@ -66,7 +66,7 @@ def describe_check(check: Check, report: Report) -> CheckRow:
         basis,
         check.method or "",
         check.detail or "",
-        is_part="." in check.name,
+        is_part=check.name.startswith("smoke."),
     )
 
 

@@ -17,6 +17,7 @@ from advisor.render.evidence import (
 )
 from advisor.render.numbers import format_amount
 from advisor.render.recipe import describe_adaptation, describe_recipe, summarize_recipe
+from advisor.render.search import describe_parameters, describe_search
 from advisor.render.summary import answer_option
 from advisor.report import Report
 from advisor.request import Request
@@ -29,7 +30,7 @@ def render_markdown(report: Report, request: Request | None = None) -> str:
 
 def document_values(report: Report, request: Request | None) -> dict[str, Any]:
     """What the documents' templates are given: the report, the user's words, and both put into words."""
-    recipe, memory = report.recipe, memory_check(report)
+    recipe, memory, space = report.recipe, memory_check(report), report.search_space
     return {
         "report": report,
         "said": _what_was_said(request) if request else [],
@@ -42,6 +43,8 @@ def document_values(report: Report, request: Request | None) -> dict[str, Any]:
         "recipe_rows": describe_recipe(recipe) if recipe else [],
         "recipe_line": summarize_recipe(recipe) if recipe else "",
         "adaptation": describe_adaptation(recipe) if recipe else "",
+        "search": describe_search(space) if space else "",
+        "searched": describe_parameters(space) if space else [],
         "candidates": [(candidate, describe_candidate_figures(candidate.figures)) for candidate in report.candidates],
         "questions": [(question, answer_option(question)) for question in report.clarifications],
         "seconds": [(name, format_amount(value, "s")) for name, value in report.provenance.seconds.items()],

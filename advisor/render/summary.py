@@ -10,10 +10,10 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from advisor.render.escape import clean
-from advisor.render.evidence import UNMEASURED, CheckRow, describe_check, describe_checks, list_expectations, memory_check
-from advisor.render.numbers import format_value
+from advisor.render.evidence import UNMEASURED, CheckRow, describe_check, describe_checks, label_of, list_expectations, memory_check
+from advisor.render.numbers import format_amount, format_value
 from advisor.render.recipe import describe_adaptation, summarize_recipe
-from advisor.report import Clarification, Report, Status
+from advisor.report import Clarification, Edit, Report, Status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,6 +73,8 @@ def _design(console: Console, report: Report) -> None:
         _section(console, "Design", rows)
     _checks(console, report)
     _memory(console, report)
+    chosen = next((candidate for candidate in report.candidates if candidate.verdict == "chosen"), None)
+    _section(console, "Repaired", [("", _edited(edit)) for edit in chosen.repairs] if chosen else [])
     runners = [
         ("", f"{candidate.model.id} ({candidate.verdict}): {candidate.reason}")
         for candidate in report.candidates
@@ -80,6 +82,13 @@ def _design(console: Console, report: Report) -> None:
     ]
     _section(console, "Also considered", runners)
     _section(console, "To beat", [("", f"{baseline.name}: {_first_sentence(baseline.why)}") for baseline in report.baselines])
+
+
+def _edited(edit: Edit) -> str:
+    """What an edit changed, what it did to the figure that it was made for, and what it costs."""
+    before, after = (format_amount(value, edit.unit) for value in (edit.value_before, edit.value_after))
+    cost = f"{edit.quality_points:g} points, {edit.time_factor:g} times the time"
+    return f"{edit.slot} {edit.before} → {edit.after}: {label_of(edit.figure)} {before} → {after} ({cost}; {edit.rule_id})"
 
 
 def _checks(console: Console, report: Report) -> None:

@@ -47,7 +47,8 @@ def _asked_images(job: Job, batch: int, source: _Source) -> Batch:
 def _match(model: nn.Module, batch: Batch, job: Job) -> Any:
     """CLIP's symmetric cross-entropy, or SigLIP's sigmoid loss, as the library's class has it."""
     extras = {} if transformers_config(job).model_type == "siglip" else {"attention_mask": batch["attention_mask"]}
-    return model(pixel_values=batch["pixel_values"], input_ids=batch["input_ids"], return_loss=True, **extras)
+    wants_loss = not torch.compiler.is_exporting()  # which ties the graph to one size of batch
+    return model(pixel_values=batch["pixel_values"], input_ids=batch["input_ids"], return_loss=wants_loss, **extras)
 
 
 def _write(model: nn.Module, batch: Batch, job: Job) -> Any:

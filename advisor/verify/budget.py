@@ -1,7 +1,7 @@
 """A time budget for one design, divided over its checks by what each is worth. What it does not reach is `skipped`, and says so.
 
 Building and counting come first: they are quick, and without them nothing is known. The smoke-train of the chosen design gets
-most of what is left then; the second count of the FLOPs is worth least. Never imports torch.
+most of what is left then, compression and export what it leaves; the second count of the FLOPs is worth least. Never imports torch.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from advisor.verify.evidence import Refusal
 
 if TYPE_CHECKING:
     from advisor.planning.designing import Checker
-    from advisor.verify.evidence import Job, SmokeEvidence, StaticEvidence
+    from advisor.verify.evidence import DeployEvidence, Job, SmokeEvidence, StaticEvidence
 
 TRAINING_SHARE = 0.5  # of the budget, which building and counting may not touch where the design is to be trained as well
-CROSS_CHECK_SHARE = 0.1  # of what is left before the training, beside which it runs
-LEAST_S = {"static": 1.0, "smoke": 8.0, "cross_check": 8.0}
+SHARES = {"cross_check": 0.1, "smoke": 0.7, "deploy": 1.0}  # of what is left when its turn comes
+LEAST_S = {"static": 1.0, "smoke": 8.0, "cross_check": 8.0, "deploy": 8.0}
 """Below which a check would begin and not end."""
 _DURATION = re.compile(rf"\s*(?P<value>{NUMBER})\s*(?P<unit>{DURATION})?\s*", re.IGNORECASE)
 
-E = TypeVar("E", "StaticEvidence", "SmokeEvidence")
+E = TypeVar("E", "StaticEvidence", "SmokeEvidence", "DeployEvidence")
 
 
 def parse_budget(said: str | float) -> float:
@@ -54,6 +54,9 @@ class Budgeted:
     def smoke(self, job: Job) -> SmokeEvidence | Refusal:
         return self._ask(self._checker.smoke, job, "smoke")
 
+    def deploy(self, job: Job) -> DeployEvidence | Refusal:
+        return self._ask(self._checker.deploy, job, "deploy")
+
     def _ask(self, ask: Callable[[Job], E | Refusal], job: Job, worth: str) -> E | Refusal:
         with self._turn:
             limit = self._part(worth)
@@ -72,4 +75,4 @@ class Budgeted:
         left = self._deadline - time.monotonic()
         if worth == "static":
             return left - self._kept_s
-        return left * (CROSS_CHECK_SHARE if worth == "cross_check" else 1 - CROSS_CHECK_SHARE)
+        return left * SHARES[worth]

@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import struct
+import tempfile
 from pathlib import Path
 
 from advisor.errors import CheckError
@@ -17,6 +18,7 @@ from advisor.verify.evidence import Refusal
 
 MIB = 2**20
 LARGEST_FILE_BYTES = 64 * MIB  # no check writes more than a small model's file
+LARGEST_EXPORT_BYTES = 512 * MIB  # but for those that export: the graph and the weights of the largest model that they take
 MOST_OPEN_FILES = 256
 REASON_CHARACTERS = 500
 OOM_SCORE_FIRST_TO_GO = "1000"  # proc(5), oom_score_adj: from -1000 to 1000
@@ -40,20 +42,27 @@ _EXTRAS = {
     "sb3_contrib": "rl",
     "gymnasium": "rl",
     "rtdl_revisiting_models": "tabular",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "export",
+    "torch_pruning": "export",
 }
 
 
-def confine(folder: Path, launcher: int) -> bool:
-    """Limit this process for the rest of its life; it is the leader of its own session. False where it keeps its network.
+def confine(folder: Path, launcher: int, largest_file: int = LARGEST_FILE_BYTES) -> bool:
+    """Limit this process for the rest of its life; it is the leader of its own session, and writes no file of more bytes.
+
+    False where it keeps its network.
 
     Memory is not limited here. CUDA reserves more address space than the machine has memory, so RLIMIT_AS would forbid every
     GPU check, and RLIMIT_DATA counts what is mapped and never touched; the launcher watches resident memory instead.
     """
     os.setsid()
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, LARGEST_FILE_BYTES)
+    _limit(resource.RLIMIT_FSIZE, largest_file)
     _limit(resource.RLIMIT_NOFILE, MOST_OPEN_FILES)
     os.chdir(folder)
+    tempfile.tempdir = str(folder)  # it is worked out once, maybe before the fork
     os.environ.update(TMPDIR=str(folder), TORCHINDUCTOR_CACHE_DIR=str(folder), TRITON_CACHE_DIR=str(folder))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_FIRST_TO_GO, encoding="ascii")
@@ -123,7 +132,9 @@ def refuse(error: BaseException) -> Refusal:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Refusal(status="skipped", reason="the disk is full")
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return Refusal(status="skipped", reason=f"the check wrote a file larger than {LARGEST_FILE_BYTES // MIB} MiB")
+        return Refusal(
+            status="skipped", reason=f"the check wrote a file larger than {resource.getrlimit(resource.RLIMIT_FSIZE)[0] // MIB} MiB"
+        )
     if isinstance(error, CheckError | OSError | ImportError):
         return Refusal(status="skipped", reason=_brief(error))
     return Refusal(status="failed", reason=_brief(error))

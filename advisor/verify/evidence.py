@@ -41,7 +41,7 @@ class Target(Wire):
 class Job(Wire):
     """One check of one design."""
 
-    check: Literal["static", "smoke", "estimate"]
+    check: Literal["static", "smoke", "estimate", "deploy"]
     task: str = Field(description="task.kind")
     build: Build
     recipe: Recipe
@@ -111,6 +111,54 @@ class SmokeEvidence(Wire):
     is_as_designed: bool = Field(False, description="the model, its samples, precision and optimizer, if not the batch, are the recipe's")
     is_full_batch: bool = Field(False, description="and so is the batch of one device")
     is_network_isolated: bool = Field(True, description="whether the check ran without a network")
+    seconds: float = 0.0
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Timing(Wire):
+    """Of a forward pass over one sample, warm, in ms."""
+
+    median_ms: float
+    p95_ms: float
+    runs: int
+
+
+class Agreement(Wire):
+    """How far a version's outputs are from the original's; infinite where they have another shape or are no numbers."""
+
+    samples: int
+    max_error: float | None = Field(description="absolute; null: infinite")
+    mean_error: float | None
+    relative_error: float | None = Field(description="root mean square of the error over that of the original's outputs")
+    limit: float | None = Field(None, description="of the relative error; none: the outputs are meant to change")
+    top1: float | None = Field(None, description="share of positions at which the largest output is the same")
+
+    @property
+    def is_close(self) -> bool:
+        return self.limit is None or (self.relative_error is not None and self.relative_error <= self.limit)
+
+
+class Variant(Wire):
+    """One technique that was really applied, and what came of it next to what it replaces. Bytes are those of the file."""
+
+    name: str = Field(description="compress.* or export.*")
+    status: Literal["made", "failed", "skipped"]
+    detail: str
+    against: str | None = Field(None, description="what it is compared with in size and time")
+    bytes: int | None = None
+    original_bytes: int | None = None
+    latency: Timing | None = None
+    original_latency: Timing | None = None
+    agreement: Agreement | None = None
+
+
+class DeployEvidence(Wire):
+    """Compression and export as they really went, on this machine's CPU, with random weights."""
+
+    device: str
+    threads: int
+    reduced: list[str] = Field(default_factory=list, description="what was cut; empty: the model as designed")
+    variants: list[Variant]
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
 

@@ -30,8 +30,8 @@ import psutil
 
 from advisor.estimating.answer import Estimate
 from advisor.verify.child import GIB, LONGEST_ANSWER_BYTES, READ_BYTES, Child, has_exited, interpret, kill, read, reason_to_stop
-from advisor.verify.confine import become_subreaper, confine, isolate_network, refuse
-from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence
+from advisor.verify.confine import LARGEST_EXPORT_BYTES, LARGEST_FILE_BYTES, become_subreaper, confine, isolate_network, refuse
+from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
 from advisor.verify.light_imports import import_without_compiler
 
 TICK_S = 0.05  # how often time and memory of running checks are looked at
@@ -52,13 +52,18 @@ _MODULES = {
     "rtdl_revisiting_models": ("torch", "rtdl_revisiting_models"),
     "torch_geometric": ("torch", "torch_geometric.nn.models"),
     "stable_baselines3": ("torch", "stable_baselines3", "sb3_contrib"),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
 }
 
-Check = Callable[[Job], "StaticEvidence | SmokeEvidence | Estimate | Refusal"]
+Check = Callable[[Job], "StaticEvidence | SmokeEvidence | DeployEvidence | Estimate | Refusal"]
 
 
-def check(job: Job) -> StaticEvidence | SmokeEvidence | Refusal:
+def check(job: Job) -> StaticEvidence | SmokeEvidence | DeployEvidence | Refusal:
     """Run one check, in this process."""
+    if job.check == "deploy":
+        from advisor.verify.deploy import run_deploy
+
+        return run_deploy(job)
     if job.check == "static":
         from advisor.verify.static import check_static
 
@@ -68,7 +73,7 @@ def check(job: Job) -> StaticEvidence | SmokeEvidence | Refusal:
     return run_smoke(job)
 
 
-def answer(job: Job) -> StaticEvidence | SmokeEvidence | Estimate | Refusal:
+def answer(job: Job) -> StaticEvidence | SmokeEvidence | DeployEvidence | Estimate | Refusal:
     """Run a check, or work out an estimate, in this process."""
     if job.check == "estimate":
         from advisor.verify.estimate import check_estimate
@@ -155,7 +160,9 @@ class Launcher:
         gc.freeze()  # what is imported stays; a child's collector need not touch, and so copy, it
 
     def _start(self, id: int, job: Job) -> None:
-        self._prepare([job.build.library, *(["peft"] if job.recipe.lora else [])], job.check)
+        self._prepare(
+            [job.build.library, *(["peft"] if job.recipe.lora else []), *(["export"] if job.check == "deploy" else [])], job.check
+        )
         folder = self._folder / str(id)
         try:
             folder.mkdir()
@@ -200,7 +207,7 @@ class Launcher:
             for descriptor in (self._requests, self._answers):
                 os.close(descriptor)
             try:
-                is_isolated = confine(folder, launcher)
+                is_isolated = confine(folder, launcher, LARGEST_EXPORT_BYTES if job.check == "deploy" else LARGEST_FILE_BYTES)
                 answer = self._run(job)
                 if isinstance(answer, StaticEvidence | SmokeEvidence):
                     answer = answer.model_copy(update={"is_network_isolated": is_isolated})

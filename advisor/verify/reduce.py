@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 from advisor.errors import CheckError
@@ -97,12 +98,28 @@ def _excess(job: Job, limits: Limits) -> float:
     return need if need > 1 else max(need, training_bytes(job) / limits.memory_bytes)
 
 
+def _once(figure: Callable[[Job], float]) -> Callable[[Job], float]:
+    """A figure of a job, worked out once a process: several cuts, and the look at another moment, ask for the same."""
+    known: dict[str, float] = {}
+
+    @wraps(figure)
+    def remembered(job: Job) -> float:
+        key = job.model_dump_json()
+        if key not in known:
+            known[key] = figure(job)
+        return known[key]
+
+    return remembered
+
+
+@_once
 def weight_bytes(job: Job) -> float:
     """Bytes of the model's parameters as it is built."""
     total: int = sum(parameter.numel() for parameter in build_model(job, "meta").parameters())
     return BYTES_TO_BUILD * total
 
 
+@_once
 def operations(job: Job) -> float:
     """FLOPs of the forward pass of one sample; 0 for a model that cannot run on `meta`, whose time is not known beforehand."""
     try:
@@ -111,6 +128,7 @@ def operations(job: Job) -> float:
         return 0.0
 
 
+@_once
 def training_bytes(job: Job) -> float:
     """Predicted peak of training in bytes; 0 for a model that is not trained, or cannot run on `meta`."""
     if job.recipe.optimizer.name == "none":

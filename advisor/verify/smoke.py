@@ -64,11 +64,11 @@ def run_smoke(job: Job) -> SmokeEvidence:
     seconds = min(job.time_limit_s * TRAINING_SHARE, COMFORTABLE_S)
     limits = Limits(free * MEMORY_SHARE, speed(device) * EFFICIENCY * seconds / OWN_STEPS)
     small, reduced = reduce_job(runnable, limits)
-    deadline = start + min(job.time_limit_s * TRAINING_SHARE, 2 * COMFORTABLE_S)
     if job.recipe.optimizer.name == "none":
         trail, checks = Trail(), [_infer(small, device)]
     else:
-        trail, checks, more = _train(small, device, limits, deadline)
+        end, now = start + job.time_limit_s, time.monotonic()  # on a busy machine, reducing may have taken most of it
+        trail, checks, more = _train(small, device, limits, max(start + job.time_limit_s * TRAINING_SHARE, (now + end) / 2))
         substitutions += more
     checks += [together] if together else []
     place = Place(device, _HALF.get(runnable.recipe.precision), name)
@@ -150,7 +150,7 @@ def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> t
         probe_rate=_probe_rate(job),
         enough=partial(smoke_checks.enough_of_a_fall, job, subject.batch),
         learnt=repeat_checks.tells_samples_apart,
-        deadline=deadline,
+        deadline=min(deadline, time.monotonic() + 2 * COMFORTABLE_S),
     )
     trail.peak_bytes = memory.bytes()
     if trail.probe_rate:
@@ -160,7 +160,7 @@ def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> t
         )
     checks = [trains, fit, *_judged(subject, trail)]
     del model, subject
-    return trail, [*checks, *_repeated(job, device, trail, limits)], said
+    return trail, [*checks, *_repeated(job, device, trail, limits, deadline)], said
 
 
 def _judged(subject: Subject, trail: Trail) -> list[SmokeCheck]:
@@ -181,7 +181,7 @@ def _judged(subject: Subject, trail: Trail) -> list[SmokeCheck]:
     return [*checks, repeat_checks.beats_shuffled(subject, trail)]
 
 
-def _repeated(job: Job, device: torch.device, trail: Trail, limits: Limits) -> list[SmokeCheck]:
+def _repeated(job: Job, device: torch.device, trail: Trail, limits: Limits, deadline: float) -> list[SmokeCheck]:
     """What its first steps show when they are taken again. A run that broke down is not repeated."""
     if trail.faults or not trail.losses:
         why = "the first run broke down" if trail.faults else "not one step fitted in the time"
@@ -193,8 +193,7 @@ def _repeated(job: Job, device: torch.device, trail: Trail, limits: Limits) -> l
         seed_generators(seed)
         return subject
 
-    seconds = min(REPEATS_S, job.time_limit_s * (1 - TRAINING_SHARE))
-    repeats = repeat(arm, job.seed, trail, OWN_STEPS, limits.memory_bytes, time.monotonic() + seconds)
+    repeats = repeat(arm, job.seed, trail, OWN_STEPS, limits.memory_bytes, min(deadline, time.monotonic() + REPEATS_S))
     return [
         repeat_checks.same_seed_agrees(repeats, trail, device.type),
         repeat_checks.resumes(repeats, trail, device.type),

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ValidationError
 
 from advisor.estimating.answer import Estimate
-from advisor.verify.evidence import TIME_LIMIT_S, UNREADABLE, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
+from advisor.verify.evidence import TIME_LIMIT_S, UNREADABLE, DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
 
 if TYPE_CHECKING:
     from advisor.cache import EvidenceCache
 
-Evidence = StaticEvidence | SmokeEvidence | Estimate
+Evidence = StaticEvidence | SmokeEvidence | DeployEvidence | Estimate
 LAUNCHER = (sys.executable, "-m", "advisor.verify.launcher")
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 CLOSING_S = 2.0  # how long a launcher may take to clean up after itself; it may be in the middle of an import
@@ -131,6 +131,10 @@ class Verifier:
     def smoke(self, job: Job) -> SmokeEvidence | Refusal:
         """A short training run of the job's recipe on this machine."""
         return cast("SmokeEvidence | Refusal", self.submit(job.model_copy(update={"check": "smoke"})).result())
+
+    def deploy(self, job: Job) -> DeployEvidence | Refusal:
+        """The job's compression and exports, really made and compared on this machine."""
+        return cast("DeployEvidence | Refusal", self.submit(job.model_copy(update={"check": "deploy"})).result())
 
     @property
     def is_network_isolated(self) -> bool | None:
@@ -259,7 +263,7 @@ class _Launcher:
 
 def parse_answer(job: Job, message: dict[str, Any]) -> Evidence | Refusal:
     """An answer as the sandbox, and `write_answer`, put it: {"evidence": …} or {"refusal": …}."""
-    kinds: dict[str, type[Evidence]] = {"static": StaticEvidence, "smoke": SmokeEvidence, "estimate": Estimate}
+    kinds: dict[str, type[Evidence]] = {"static": StaticEvidence, "smoke": SmokeEvidence, "deploy": DeployEvidence, "estimate": Estimate}
     kind = kinds[job.check]
     try:
         return Refusal.model_validate(message["refusal"]) if "refusal" in message else kind.model_validate(message["evidence"])

@@ -74,7 +74,7 @@ def test_resources(read, said: str, kind: str, device: str | None, devices: int 
     [
         ("RTX 3061 24GB", "the nearest is RTX 3060"), ("RTX 3060 16GB", "the stated 16 GiB count"), ("V100", "16 or 32 GiB"),
         ("FooGPU 24GB", "no device of the catalogue"),
-        ("RTX 3060, 64 GB RAM", "the machine's memory"), ("laptop with RTX 3060", "the machine around"),
+        ("laptop with RTX 3060", "the machine around"),
     ],
 )  # fmt: skip
 def test_what_is_understood_with_a_reservation_says_so(read, said: str, remark: str) -> None:
@@ -83,3 +83,14 @@ def test_what_is_understood_with_a_reservation_says_so(read, said: str, remark: 
 
 def test_the_stated_memory_of_a_known_device_counts(read) -> None:
     assert read("RTX 3060 16GB").memory_gib == 16
+
+
+@pytest.mark.parametrize(
+    ("said", "devices", "nodes", "host"),
+    [("RTX 4090 24GB, 128 GB RAM", 1, None, 128), ("2 nodes with 8 H100 each", 16, 2, None), ("8-core CPU, 32 GB RAM", 1, None, None)],
+)
+def test_machines_and_their_own_memory_are_told_from_the_devices(
+    read, said: str, devices: int, nodes: int | None, host: float | None
+) -> None:
+    compute = read(said)
+    assert (compute.devices, compute.nodes, compute.host_memory_gib) == (devices, nodes, host)

@@ -59,7 +59,7 @@ def test_every_task_kind_but_other_has_words_or_a_type_and_domain(vocabulary: Ma
     assert set(load_words().kinds) == set(vocabulary["task.kind"].values) - {"other"}
 
 
-@pytest.mark.parametrize("prefix", ["challenge.", "issue."])
+@pytest.mark.parametrize("prefix", ["challenge.", "issue.", "asked."])
 def test_every_challenge_and_issue_can_be_said(vocabulary: Mapping[str, FactSpec], prefix: str) -> None:
     assert {name for name in vocabulary if name.startswith(prefix)} <= load_words().facts
 

@@ -18,7 +18,7 @@ from advisor.planning.plan import NO_EDITS, brief, plan
 from advisor.reading import read_request
 from advisor.recipe import Compression
 from advisor.report import Check
-from advisor.verify.evidence import Job, Memory, Refusal, SmokeCheck, SmokeEvidence, StaticEvidence
+from advisor.verify.evidence import DeployEvidence, Job, Memory, Refusal, SmokeCheck, SmokeEvidence, StaticEvidence
 from advisor.wire import Basis, Quantity
 
 GIB = 2**30
@@ -132,6 +132,9 @@ class Missing:
 
     def smoke(self, job: Job) -> SmokeEvidence | Refusal:
         return evidence(peak_bytes=3 * GIB, is_network_isolated=False)
+
+    def deploy(self, job: Job) -> DeployEvidence | Refusal:
+        return Refusal(status="skipped", reason="not asked here")
 
 
 def test_the_report_shows_what_was_measured_what_missed_and_what_was_not_isolated() -> None:

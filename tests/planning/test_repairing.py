@@ -13,7 +13,6 @@ from advisor import Status, catalogue, design
 from advisor.engine.facts import Fact, Facts, Origin
 from advisor.engine.loading import Knowledge, load_knowledge
 from advisor.intake import read_facts
-from advisor.pipeline import Tried
 from advisor.planning import designing, repairing
 from advisor.planning.checking import Assessment, assess
 from advisor.planning.editing import Cost, allowed, cost_of, edited, repair_of
@@ -220,6 +219,7 @@ def statuses(report: Report) -> dict[str, str]:
     return {check.name: check.status for check in report.verification}
 
 
+@pytest.mark.slow
 def test_vit_large_at_512_pixels_on_12_gib_takes_smaller_batches_at_no_loss(checker: Verifier) -> None:
     request = image_request() | {"existingSetup": {"baseModel": "ViT-L/16"}, "facts": {"setup.image_size": 512}}
     report = design(request, "static", checker=checker)
@@ -288,7 +288,7 @@ def test_the_relaxation_is_the_least_memory_that_any_repair_came_down_to(knowled
     assert found.assessment.failed
     from advisor.planning.relaxing import relax
 
-    tried = Tried(found.assessment, found.path, None, found.cost, found.seen)
+    tried = designing.Tried(found.assessment, edits=found.path, cost=found.cost, seen=found.seen)
     (relaxation,) = relax([], facts, designing.Search(None, (tried,), ()), None)
     seen = [one.figures["training_memory"].high for one in found.seen]
     assert relaxation.changes[0].fact == "compute.memory_gib"

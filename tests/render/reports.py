@@ -27,6 +27,11 @@ ATTACK = (
 
 # What is not free text: the wire types allow only their own words here, or numbers alone.
 _ENUMERATED = {
+    "sampler",
+    "pruner",
+    "direction",
+    "resource",
+    "topic",
     "schemaVersion",
     "slot",
     "status",
@@ -155,6 +160,19 @@ def designed() -> tuple[Report, Request]:
                         "valueAfter": 5593104384,
                         "limit": 12884901888,
                         "unit": "bytes",
+                        "ruleId": "REP001",
+                        "qualityPoints": 0,
+                        "timeFactor": 1.03,
+                        "effects": [
+                            {
+                                "figure": "training_memory",
+                                "before": 13314398617,
+                                "after": 5593104384,
+                                "limit": 12884901888,
+                                "unit": "bytes",
+                                "status": "repaired",
+                            }
+                        ],
                     }
                 ],
             },
@@ -306,8 +324,49 @@ def designed() -> tuple[Report, Request]:
         "workflow": [
             {"step": 1, "name": "Understand the task", "status": "done", "evidence": "14 facts, 1 assumed"},
             {"step": 2, "name": "Assess the data", "status": "partly", "evidence": "described, not seen"},
-            {"step": 3, "name": "Train", "status": "pending", "evidence": "smoke-train only"},
+            {
+                "step": 3,
+                "name": "Train",
+                "status": "pending",
+                "evidence": "smoke-train only",
+                "feedback": [{"seen": "the loss swings", "then": "look at the batch", "backTo": 2, "ruleId": "FBK010"}],
+            },
         ],
+        "searchSpace": {
+            "parameters": [
+                {
+                    "name": "learning_rate",
+                    "path": "optimizer.learningRate",
+                    "kind": "float",
+                    "low": 2e-5,
+                    "high": 2e-4,
+                    "log": True,
+                    "start": 7e-5,
+                    "ruleId": "TUN002",
+                },
+                {"name": "epochs", "path": "epochs", "kind": "categorical", "choices": [10, 30], "start": 30, "ruleId": "TUN013"},
+            ],
+            "sampler": "tpe",
+            "pruner": "hyperband",
+            "trials": 30,
+            "metric": "macro_f1",
+            "direction": "maximize",
+            "resource": "epochs",
+            "minResource": 6,
+            "maxResource": 30,
+            "totalTime": {"value": 5.1, "low": 2.0, "high": 20.0, "unit": "h", "basis": "estimated"},
+            "text": "Train the best three again with three seeds.",
+            "ruleId": "SRC001",
+        },
+        "practices": [
+            {
+                "topic": "monitoring",
+                "text": "Log brightness and the mix of classes.",
+                "ruleId": "PRA130",
+                "sources": [{"ref": "arXiv:1810.11953", "claim": "two-sample tests detect shift"}],
+            }
+        ],
+        "departures": [{"text": "bf16 needs no scaler.", "why": "It has the range of fp32.", "ruleId": "DEP001", "sources": []}],
         "facts": [
             {"fact": "task.kind", "value": "image_classification", "origin": "derived"},
             {"fact": "data.samples", "value": 5000, "origin": "stated"},

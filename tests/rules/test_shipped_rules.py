@@ -18,7 +18,18 @@ from advisor.planning.plan import model_facts
 from advisor.projection import PLACEHOLDER
 
 REQUESTS = 600
-NEVER_ABSENT = ("task.", "challenge.", "issue.", "limit.", "license.", "setup.adaptation", "data.samples", "data.labels", "compute.kind")
+NEVER_ABSENT = (
+    "task.",
+    "challenge.",
+    "issue.",
+    "asked.",
+    "limit.",
+    "license.",
+    "setup.adaptation",
+    "data.samples",
+    "data.labels",
+    "compute.kind",
+)
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def knowledge() -> Knowledge:
 
 
 def given(knowledge: Knowledge, kind: str, samples: int, **values: Any) -> Facts:
-    whole = dict.fromkeys((name for name in knowledge.vocabulary if name.startswith(("challenge.", "issue."))), False)
+    whole = dict.fromkeys((name for name in knowledge.vocabulary if name.startswith(("challenge.", "issue.", "asked."))), False)
     facts = {**whole, **ORDINARY, "task.kind": kind, "data.samples": samples, **values}
     if "data.classes" in facts:
         facts["data.samples_per_class"] = samples / facts["data.classes"]

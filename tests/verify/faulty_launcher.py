@@ -22,6 +22,8 @@ EVIDENCE = StaticEvidence(parameters=1, trainable_parameters=1, buffers=0, flops
 def misbehave(job: Job) -> StaticEvidence | Refusal:
     if job.build.factory == "tell_memory_limit":
         return EVIDENCE.model_copy(update={"parameters": int((job.memory_limit_gib or 0) * 2**30)})
+    if job.build.factory == "tell_threads":
+        return EVIDENCE.model_copy(update={"parameters": int(os.environ["OMP_NUM_THREADS"])})
     fault = globals().get(job.build.factory)
     if fault is not None:
         fault()

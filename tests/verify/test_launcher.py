@@ -167,10 +167,11 @@ def test_several_checks_run_at_once_when_allowed(folder: Path) -> None:
         assert time.monotonic() - start < 6  # one after the other they take 8
 
 
-def test_a_check_is_told_its_share_of_the_memory(folder: Path) -> None:
+def test_a_check_is_told_its_share_of_the_memory_and_of_the_processors(folder: Path) -> None:
     with Verifier(jobs=4, command=_FAULTY) as verifier:
-        answer = verifier.static(faulty("tell_memory_limit"))
-    assert isinstance(answer, StaticEvidence)
+        answer, threads = verifier.static(faulty("tell_memory_limit")), verifier.static(faulty("tell_threads"))
+    assert isinstance(answer, StaticEvidence) and isinstance(threads, StaticEvidence)
+    assert threads.parameters == max(1, (os.cpu_count() or 1) // 4)
     assert 0 < answer.parameters < psutil.virtual_memory().total / 4
 
 

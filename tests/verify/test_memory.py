@@ -108,6 +108,24 @@ def test_shards_shrink_what_the_strategy_shards() -> None:
     assert fsdp.total < zero2.total < ddp.total
 
 
+def test_what_is_offloaded_leaves_the_device_but_for_the_units_at_hand() -> None:
+    whole = memory_of(on_gpu(bert_job({}, batch={"per_device": 8, "effective": 8})))
+    offloaded = memory_of(on_gpu(bert_job({}, batch={"per_device": 8, "effective": 8}, distributed="fsdp_offload")))
+    assert not {"weights", "gradients", "optimizer_state"} & {kind for kind, size in offloaded.categories.items() if size > MIB}
+    assert offloaded.total < whole.total - 12 * BERT_PARAMETERS
+
+
+def test_paged_states_wait_in_the_host_as_far_as_the_card_is_full() -> None:
+    states = 2 * BERT_PARAMETERS
+    names = ("adamw_8bit", "paged_adamw_8bit")
+    roomy = [memory_of(on_gpu(bert_job({}, optimizer={"name": name, "learning_rate": 1e-5}))) for name in names]
+    assert roomy[0].total == roomy[1].total
+    tight = Target(kind="gpu", memory_gib=(roomy[0].high - states // 2) / 2**30)
+    held, paged = (memory_of(on_gpu(bert_job({}, optimizer={"name": name, "learning_rate": 1e-5}), tight)) for name in names)
+    assert held.high > tight.memory_gib * 2**30 >= paged.high - 1  # type: ignore[operator]
+    assert any("wait in the host's memory" in note for note in paged.notes)
+
+
 def test_a_device_without_cuda_has_neither_context_nor_segments() -> None:
     memory = memory_of(on_gpu(mlp_job(), Target(kind="cpu")))
     assert not {"context", "allocator_slack", "workspace"} & memory.categories.keys()

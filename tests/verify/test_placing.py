@@ -20,9 +20,10 @@ def with_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
-def test_the_least_busy_of_the_gpus_that_hold_the_job_is_used() -> None:
-    large = timm_job("resnet18", 224, batch={"per_device": 2048, "effective": 2048}).model_copy(update={"target": Target(kind="gpu")})
+def test_the_least_busy_of_the_gpus_that_hold_the_job_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     small = mlp_job().model_copy(update={"target": Target(kind="gpu")})
+    large = small.model_copy(update={"seed": 1})
+    monkeypatch.setattr("advisor.verify.placing.training_bytes", lambda job: (15 if job is large else 0.1) * GIB)
     idle, busy = Gpu("GPU-1", "RTX 3060", 12, 8, "8.6"), Gpu("GPU-2", "A100", 80, 70, "8.0", ("python (7)",), 95.0)
     machine = Hardware("CPU", 2, 16, 8, (busy, idle))
     assert choose_gpu(small, machine) == idle, "both hold it, and the other computes"

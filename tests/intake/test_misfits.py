@@ -1,0 +1,108 @@
+"""What does not fit: tasks nobody knows, a domain that the task is not of, base models, sizes of known data. Said, never guessed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from advisor import Report, Status, design
+
+IMAGES: dict[str, Any] = {
+    "task": {"type": "classification", "domain": "CV", "specificTask": "image classification"},
+    "data": {"size": "5000 images", "distribution": "10 classes"},
+    "constraints": {"computeResources": "RTX 3060 12GB"},
+}
+
+
+def answer(**parts: dict[str, Any]) -> Report:
+    return design({name: {**IMAGES.get(name, {}), **parts.get(name, {})} for name in {**IMAGES, **parts}}, "none")
+
+
+def told(report: Report, kind: str) -> str:
+    return " ".join(notice.text for notice in report.warnings if notice.kind == kind)
+
+
+def test_a_task_that_nobody_knows_is_quoted_with_what_it_was_taken_for() -> None:
+    said = told(answer(task={"specificTask": "quantum flux prediction"}), "not understood")
+    assert '"quantum flux prediction" names no task that is known' in said
+    assert "read as image_classification" in said and "facts.task.kind" in said and "did you mean" not in said
+
+
+def test_a_misspelt_task_is_met_with_the_nearest() -> None:
+    said = told(answer(task={"specificTask": "imge clasification"}), "not understood")
+    assert "did you mean image_classification?" in said
+
+
+def test_a_task_of_which_nothing_is_known_is_asked_for_and_nothing_else_that_hangs_on_it() -> None:
+    report = answer(task={"type": "frobnication", "domain": "astrology", "specificTask": "horoscopes"})
+    assert report.status is Status.NEEDS_INPUT
+    assert [question.fact for question in report.clarifications] == ["task.kind"]
+    assert all(word in told(report, "not understood") for word in ("frobnication", "astrology", "horoscopes"))
+
+
+@pytest.mark.parametrize("specific", ["segmentation of tabular rows", None])
+def test_segmentation_of_rows_is_a_contradiction_that_names_what_each_goes_with(specific: str | None) -> None:
+    report = answer(task={"type": "segmentation", "domain": "tabular", "specificTask": specific}, data={"size": "5000 rows"})
+    assert report.status is Status.NEEDS_INPUT and report.model_design is None
+    said = told(report, "contradiction")
+    assert "segmentation is known of cv" in said and "regression" in said and "facts.task.kind" in said
+
+
+def test_a_task_of_another_domain_is_warned_about() -> None:
+    said = told(answer(task={"specificTask": "named entity recognition"}, data={"size": "5000 sentences"}), "contradiction")
+    assert "read as token_classification, though task.domain says cv" in said and "correct one" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("FooNet-9000", "compares models of the catalogue"),
+        ("resnet-5O", "the nearest is ResNet-50"),
+        ("bert-base-uncsed", "the nearest is BERT base (uncased)"),
+    ],
+)
+def test_a_base_model_that_is_not_known_is_quoted_with_the_nearest(name: str, hint: str) -> None:
+    said = told(answer(existingSetup={"baseModel": name}), "not understood")
+    assert f'"{name}" is no model of the catalogue' in said and hint in said
+
+
+def test_a_base_model_unfit_for_the_task_is_said_to_be() -> None:
+    report = answer(existingSetup={"baseModel": "bert-base-uncased"})
+    said = told(report, "not used")
+    assert "BERT base (uncased) is in the catalogue for text classification" in said and "not for image classification" in said
+    assert all("bert" not in candidate.model.id for candidate in report.candidates)
+
+
+def test_a_fitting_base_model_is_no_matter_for_a_notice() -> None:
+    report = answer(existingSetup={"baseModel": "ResNet-50"})
+    assert told(report, "not used") == "" and any("resnet50" in candidate.model.id for candidate in report.candidates)
+
+
+@pytest.mark.parametrize(
+    ("size", "distribution", "expected"),
+    [
+        ("10k samples", "10 classes", "CIFAR-10 has 50,000 training samples, and the request says 10,000"),
+        ("50k samples", "100 classes", "CIFAR-10 has 10 classes, and the request says 100"),
+        ("50k samples", "10 classes", ""),
+    ],
+)
+def test_a_known_data_set_of_another_size_is_a_contradiction(size: str, distribution: str, expected: str) -> None:
+    report = answer(task={"specificTask": "image classification → CIFAR-10"}, data={"size": size, "distribution": distribution})
+    said = told(report, "contradiction")
+    assert expected in said if expected else said == ""
+
+
+@pytest.mark.parametrize(
+    ("task", "instead"),
+    [
+        ({"type": "algorithm competition", "domain": "programming", "specificTask": "leetcode"}, "an exact algorithm"),
+        ({"type": "classification", "domain": "tabular", "specificTask": "random forest on customer data"}, "scikit-learn"),
+        ({"type": "statistics", "domain": "tabular", "specificTask": "hypothesis test of two groups"}, "SciPy"),
+        ({"type": "preprocessing", "domain": "tabular", "specificTask": "data cleaning"}, "Polars"),
+        ({"type": "platform", "domain": "CV", "specificTask": "MLOps platform setup and team management"}, "Kubeflow"),
+    ],
+)
+def test_what_is_no_task_for_deep_learning_is_sent_elsewhere(task: dict[str, Any], instead: str) -> None:
+    report = answer(task=task)
+    assert report.status is Status.NOT_APPLICABLE and instead in report.headline
