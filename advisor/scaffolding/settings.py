@@ -20,7 +20,6 @@ ENVIRONMENT_STEPS = 1_000_000  # where the request does not say
 AGENT = {"checkpointSteps": 50_000, "evaluationSteps": 10_000, "episodes": 10, "bufferSize": 1_000_000, "learningStarts": 10_000}
 PLATEAU = {"factor": 0.5, "patience": 5}
 RATE_SPAN = 3.0  # the search goes from a third of the recipe's learning rate to three times it
-DECAY_SPAN = 10.0
 TRIALS = 30
 STARTUP_TRIALS = 5
 
@@ -31,7 +30,7 @@ _ABOUT = {
     "recipe": "The design report's recipe, number for number; why each is as it is stands in the report's decisions.",
     "project": "What a recipe does not say (basis: judgement). `watch` is the metric that chooses the best checkpoint.",
     "architecture": "What the network is built with.",
-    "search": "What tune.py tries (basis: judgement, around the recipe's values).",
+    "search": "What tune.py tries: the report's search space, by the place of each number.",
     "smoke": "What --smoke lays over all of the above.",
 }
 
@@ -58,7 +57,7 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
             "plateau": PLATEAU,
         }
     if recipe.optimizer.name != "none":
-        sections["search"] = {"trials": TRIALS, "startupTrials": STARTUP_TRIALS, "space": search_space(recipe)}
+        sections["search"] = search_settings(report, recipe)
     return {**sections, "smoke": family.miniature(recipe, build)}
 
 
@@ -68,14 +67,24 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def search_space(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """Around the recipe's values: the learning rate first, which matters most, then the weight decay."""
-    space: dict[str, dict[str, Any]] = {}
-    spans = {"learningRate": (recipe.optimizer.learning_rate, RATE_SPAN), "weightDecay": (recipe.optimizer.weight_decay, DECAY_SPAN)}
-    for name, (value, span) in spans.items():
-        if value:
-            space[f"recipe.optimizer.{name}"] = {"low": float(f"{value / span:.3g}"), "high": float(f"{value * span:.3g}"), "log": True}
-    return space
+def search_settings(report: Report, recipe: Recipe) -> dict[str, Any]:
+    """The report's search space, as far as its numbers have a place in this recipe; without one, the learning rate around the recipe's."""
+    found = report.search_space
+    if found is None:
+        rate = recipe.optimizer.learning_rate or 0.0
+        around = {"low": float(f"{rate / RATE_SPAN:.3g}"), "high": float(f"{rate * RATE_SPAN:.3g}"), "log": True}
+        return {"trials": TRIALS, "startupTrials": STARTUP_TRIALS, "space": {"recipe.optimizer.learningRate": around}}
+    space = {}
+    for one in found.parameters:
+        kinds = {"optimizer.parameterGroups": recipe.optimizer.parameter_groups, "regularization": recipe.regularization}
+        techniques = kinds.get(one.path, recipe.augmentation if one.path == "augmentation" else None)
+        last = "learningRateScale" if one.path == "optimizer.parameterGroups" else "value"
+        if techniques is None or any(technique.name == one.name for technique in techniques):
+            path = f"recipe.{one.path}" + ("" if techniques is None else f".{one.name}.{last}")
+            if one.name == "label_smoothing":  # which the loss applies
+                path = f"recipe.loss.{recipe.loss[0].name}.value"
+            space[path] = {"choices": one.choices} if one.choices else {"low": one.low, "high": one.high, "log": one.log}
+    return {"trials": found.trials, "startupTrials": STARTUP_TRIALS, "space": space}
 
 
 def _environment_steps(report: Report) -> int:

@@ -25,9 +25,9 @@ def draw(trial: optuna.Trial, settings: Settings) -> Settings:
     drawn = copy.deepcopy(settings)
     for path, space in settings["search"]["space"].items():
         *way, last = path.split(".")
-        place: dict[str, Any] = drawn
-        for name in way:
-            place = place[name]
+        place: Any = drawn
+        for name in way:  # of a list of techniques, the one of that name
+            place = place[name] if isinstance(place, dict) else next(one for one in place if one["name"] == name)
         if "choices" in space:
             place[last] = trial.suggest_categorical(path, space["choices"])
         elif isinstance(space["low"], int):
