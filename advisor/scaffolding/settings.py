@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from advisor.recipe import Recipe
+from advisor.recipe import Named, ParameterGroup, Recipe
 from advisor.report import Report
 from advisor.scaffolding.families import Family
 
@@ -76,8 +76,12 @@ def search_settings(report: Report, recipe: Recipe) -> dict[str, Any]:
         return {"trials": TRIALS, "startupTrials": STARTUP_TRIALS, "space": {"recipe.optimizer.learningRate": around}}
     space = {}
     for one in found.parameters:
-        kinds = {"optimizer.parameterGroups": recipe.optimizer.parameter_groups, "regularization": recipe.regularization}
-        techniques = kinds.get(one.path, recipe.augmentation if one.path == "augmentation" else None)
+        lists: dict[str, Sequence[Named | ParameterGroup]] = {
+            "optimizer.parameterGroups": recipe.optimizer.parameter_groups,
+            "regularization": recipe.regularization,
+            "augmentation": recipe.augmentation,
+        }
+        techniques = lists.get(one.path)
         last = "learningRateScale" if one.path == "optimizer.parameterGroups" else "value"
         if techniques is None or any(technique.name == one.name for technique in techniques):
             path = f"recipe.{one.path}" + ("" if techniques is None else f".{one.name}.{last}")
