@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from advisor.pipeline import design
     from advisor.report import Report, Status
     from advisor.request import Request
+    from advisor.scaffolding.project import scaffold
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "design",
     "design_many",
     "estimate",
+    "scaffold",
 ]
 
 _HOMES = {
@@ -44,6 +46,7 @@ _HOMES = {
     "Report": "report",
     "Status": "report",
     "Request": "request",
+    "scaffold": "scaffolding.project",
 }
 
 

@@ -27,7 +27,7 @@ from advisor.intake import Intake, read_facts
 from advisor.intake.derive import follow
 from advisor.planning.candidates import NOT_FOR_PRODUCTS
 from advisor.planning.designing import Checker, Depth, Search, Tried, search, try_one
-from advisor.planning.plan import Brief, brief
+from advisor.planning.plan import Brief, Design, brief
 from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax
 from advisor.planning.sensitivity import sensitivity
 from advisor.reading import read_request
@@ -216,7 +216,7 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         _headline(best),
         made.outcomes,
         facts=made.facts,
-        model_design=p.model_design(made),
+        model_design=_model_design(made),
         training_strategy=p.training_strategy(made),
         debugging_guidance=p.debugging_guidance(made.outcomes, made.facts),
         engineering_practice=p.engineering_practice(made),
@@ -235,6 +235,15 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         versions=_versions(best),
         device=best.smoke.device if isinstance(best.smoke, SmokeEvidence) else None,
     )
+
+
+def _model_design(made: Design) -> r.ModelDesign:
+    """With the core of the project that `advisor scaffold` writes, where there is one for this kind of design."""
+    from advisor.scaffolding.rendering import render_core
+
+    values = {name: fact.value for name, fact in made.facts.items()}
+    code = render_core(made.recipe, str(values["task.kind"]), values)
+    return p.model_design(made).model_copy(update={"code_framework": code})
 
 
 # --- parts that every answer shares ----------------------------------------------------------------------------------

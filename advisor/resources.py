@@ -11,3 +11,9 @@ def data_folder(name: str) -> Path:
     """The folder `rules`, `catalogue`, `templates` or `schemas`."""
     installed = _PACKAGE / "data" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+def data_file(name: str) -> Path:
+    """A file beside those folders, such as `constraints.txt`."""
+    installed = _PACKAGE / "data" / name
+    return installed if installed.is_file() else _PACKAGE.parent / name

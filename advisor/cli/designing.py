@@ -6,13 +6,13 @@ import argparse
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.cli.progress import show_progress
 from advisor.errors import UsageError
+from advisor.files import write_whole
 
 if TYPE_CHECKING:
     from advisor.report import Report
@@ -93,19 +93,6 @@ def write_files(report: Report, request: Request, folder: Path) -> list[Path]:
         texts["model_card.md"] = render_model_card(report, request)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [_write_whole(folder / name, text) for name, text in texts.items()]
+        return [write_whole(folder / name, text) for name, text in texts.items()]
     except OSError as error:
         raise UsageError(f"-o {folder}: cannot be written: {error.strerror or error}") from error
-
-
-def _write_whole(path: Path, text: str) -> Path:
-    """Write beside the target, then move into place, so that an interruption leaves no half file."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        return Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

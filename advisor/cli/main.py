@@ -26,6 +26,7 @@ COMMANDS = {
     "design": "designing",
     "batch": "batching",
     "estimate": "estimating",
+    "scaffold": "scaffolding",
     "explain": "explaining",
     "what-if": "explaining",
     "rules": "rules",
@@ -62,6 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_design(commands)
     _add_batch(commands)
     add_estimate_command(commands)
+    _add_scaffold(commands)
     _add_explain(commands)
     _add_what_if(commands)
     _add_cache(commands)
@@ -93,6 +95,16 @@ def _add_batch(commands: Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("--resume", action="store_true", help="go on with OUT.ndjson where an earlier run was cut short")
     command.add_argument("--recompute", action="store_true", help="with --resume: replace answers of other rules or versions")
     add_verification(command, default="static")
+
+
+def _add_scaffold(commands: Commands[argparse.ArgumentParser]) -> None:
+    about = "Write a project that trains the design: scripts, settings, pinned requirements."
+    command = commands.add_parser("scaffold", help=about, description=about)
+    command.add_argument("request", metavar="REQUEST", help="a request (YAML or JSON), designed by rules alone, or a report.json")
+    command.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to write; it must be empty or new")
+    command.add_argument("--force", action="store_true", help="overwrite the project's files in a folder that is not empty")
+    add_settings(command)
+    add_rules(command)
 
 
 def _add_cache(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -27,8 +27,8 @@ def has_card(report: Report) -> bool:
     return report.status is Status.DESIGNED and report.recipe is not None
 
 
-def render_model_card(report: Report, request: Request) -> str:
-    """The card as Markdown with YAML front matter, ready to be a repository's README.md.
+def render_model_card(report: Report, request: Request | None = None) -> str:
+    """The card as Markdown with YAML front matter, ready to be a repository's README.md; without the request, less the user's words.
 
     Raises:
         ValueError: the report is not a design; ask `has_card` first.

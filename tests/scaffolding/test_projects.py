@@ -1,0 +1,134 @@
+"""A project of each family as its user meets it: killed in the middle of a checkpoint, resumed, evaluated, exported, tuned."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from advisor import design, scaffold
+from tests.conftest import EXAMPLES
+
+TRAINED = ("defects", "tickets", "token_classification", "llm", "wide_table", "many_series", "graph_classification")
+
+# Dies as a process that is killed does, with half of its fourth checkpoint written.
+KILLED = """
+import os, pathlib, signal, sys, torch
+save, saves = torch.save, []
+def dying(state, path):
+    saves.append(path)
+    if len(saves) == 4:
+        pathlib.Path(path).write_bytes(b"half a checkpoint")
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(state, path)
+torch.save = dying
+sys.argv = ["train.py", "--smoke"]
+import train
+train.main()
+"""
+
+# The scripts one after the other in one process, which imports their libraries once.
+ONWARD = """
+import runpy, sys, torch
+for name, *further in (["train", "--resume"], ["evaluate"], ["export"], ["train", "--output", "runs/whole"], ["tune"]):
+    sys.argv = [f"{name}.py", "--smoke", *further]
+    runpy.run_path(f"{name}.py", run_name="__main__")
+resumed, whole = (torch.load(f"runs/{run}/last.pt", weights_only=True)["model"] for run in ("smoke", "whole"))
+assert all(torch.equal(resumed[name], tensor) for name, tensor in whole.items()), "a resumed run ends elsewhere"
+"""
+
+
+def write_project(example: str, folder: Path) -> Path:
+    scaffold(design(EXAMPLES / f"{example}.yaml", "none"), folder)
+    return folder
+
+
+def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=settings, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", TRAINED)
+def test_a_project_survives_a_kill_and_then_evaluates_exports_and_tunes(example: str, tmp_path: Path) -> None:
+    folder = write_project(example, tmp_path / "project")
+    killed = run(KILLED, folder)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    after = run(ONWARD, folder)
+    assert after.returncode == 0, after.stderr[-3000:]
+    assert "resumed at step" in after.stdout
+    made = {path.name for path in (folder / "runs" / "smoke").iterdir()}
+    assert {"best.pt", "last.pt", "tensorboard", "evaluation.json"} <= made
+    metric = design(EXAMPLES / f"{example}.yaml", "none").recipe.metric  # type: ignore[union-attr]
+    assert metric in json.loads((folder / "runs" / "smoke" / "evaluation.json").read_text(encoding="utf-8"))
+    assert (folder / "runs" / "smoke-tune" / "best.yaml").is_file()
+
+
+IN_CONTEXT = """
+import runpy, sys
+for name in ("train", "evaluate", "export"):
+    sys.argv = [f"{name}.py", "--smoke"]
+    runpy.run_path(f"{name}.py", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_a_model_in_context_is_fitted_evaluated_and_exported(tmp_path: Path) -> None:
+    folder = write_project("tabular", tmp_path / "project")
+    done = run(IN_CONTEXT, folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((folder / "runs" / "smoke" / "evaluation.json").read_text(encoding="utf-8"))
+    assert "macro_f1" in found
+    assert "confusion_matrix" in found
+
+
+AGENT = """
+import runpy, sys
+for name, *further in (["train", "--resume"], ["evaluate"], ["export"], ["tune"]):
+    sys.argv = [f"{name}.py", "--smoke", *further]
+    runpy.run_path(f"{name}.py", run_name="__main__")
+"""
+
+# Dies with half of its fourth checkpoint of the agent written.
+KILLED_AGENT = """
+import os, pathlib, signal, sys
+from stable_baselines3.common.base_class import BaseAlgorithm
+save, saves = BaseAlgorithm.save, []
+def dying(self, path, *further):
+    saves.append(path)
+    if len(saves) == 4:
+        pathlib.Path(path).write_bytes(b"half a checkpoint")
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(self, path, *further)
+BaseAlgorithm.save = dying
+sys.argv = ["train.py", "--smoke"]
+import train
+train.main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", ["robot", "atari"])
+def test_an_agent_survives_a_kill_and_then_evaluates_exports_and_tunes(example: str, tmp_path: Path) -> None:
+    folder = write_project(example, tmp_path / "project")
+    killed = run(KILLED_AGENT, folder)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    after = run(AGENT, folder)
+    assert after.returncode == 0, after.stderr[-3000:]
+    assert "resumed at step" in after.stdout
+    assert {"best.zip", "last.zip", "evaluation.json", "model.pt2"} <= {path.name for path in (folder / "runs" / "smoke").iterdir()}
+
+
+@pytest.mark.slow
+def test_every_project_type_checks(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    for example in (*TRAINED, "tabular", "robot"):
+        folder = write_project(example, tmp_path / example)
+        command = [sys.executable, "-m", "mypy", "--cache-dir", str(cache), "."]
+        found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert found.returncode == 0, f"{example}: {found.stdout}"
