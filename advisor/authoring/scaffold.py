@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import TypeAdapter
-from pydantic_core import PydanticUndefined
 
 from advisor.engine.documents import NOT_RULES
 from advisor.engine.loading import Knowledge
@@ -136,24 +135,26 @@ def _rule_text(slot: Slot, id_: str) -> str:
 
 
 def _placeholder(slot: Slot) -> dict[str, Any]:
-    """A value of the slot's type: its required fields, each with the plainest value that is allowed."""
-    required = {
-        name: field
-        for name, field in slot.choice.model_fields.items()
-        if field.default is PydanticUndefined and field.default_factory is None
-    }
-    return {name: _plainest(field.annotation) for name, field in required.items()}
+    """A value of the slot's type: its required fields, each with the plainest value that is allowed; a range where one must be given."""
+    fields = slot.choice.model_fields
+    needed = [name for name, field in fields.items() if field.is_required()]
+    made = {name: _plainest(Annotated[fields[name].annotation, fields[name]]) for name in needed}
+    ranges = ({name: [1, 2]} for name in fields if name not in made)
+    return next(value for value in (made, *({**made, **range_} for range_ in ranges)) if _is_allowed(slot.choice, value))
+
+
+def _is_allowed(annotation: Any, value: Any, *, strict: bool = False) -> bool:
+    try:
+        TypeAdapter(annotation).validate_python(value, strict=strict)
+    except ValueError:
+        return False
+    return True
 
 
 def _plainest(annotation: Any) -> Any:
     words = [f"{UNFINISHED} say it", *_words(annotation)]
-    for value in (words[0], 1, True, *words[1:], *([word] for word in words)):
-        try:
-            TypeAdapter(annotation).validate_python(value, strict=True)
-        except ValueError:
-            continue
-        return value
-    raise AssertionError(f"no placeholder for {annotation}")
+    values = (words[0], 1, 2, True, *words[1:], *([word] for word in words))
+    return next(value for value in values if _is_allowed(annotation, value, strict=True))
 
 
 def _words(annotation: Any) -> list[str]:

@@ -148,7 +148,8 @@ def test_a_rule_taken_away_that_leaves_facts_undecided_is_a_gap(copy: Path, drop
     """Without its only rule for a task, a slot that must be filled has a gap there."""
     path = copy / "metric.yaml"
     file = parse_yaml(path.read_text(encoding="utf-8"), "").data
-    tasks = sorted({task for rule in file["rules"] for task in rule.get("when", {}).get("task.kind", {}).get("in", [])})
+    general = [rule["when"]["task.kind"] for rule in file["rules"] if list(rule.get("when", {})) == ["task.kind"]]
+    tasks = sorted({task for kinds in general for task in kinds.get("in", [kinds.get("eq")])})
     task = tasks[dropped % len(tasks)]
     for rule in file["rules"]:
         kinds = rule.get("when", {}).get("task.kind", {}).get("in", [])

@@ -254,7 +254,7 @@ def test_a_latency_limit_on_a_pi_5_makes_the_model_that_is_asked_for_faster() ->
 
 
 @pytest.mark.parametrize(
-    ("budget", "device", "name"), [("$5", "A100 80GB", "cost"), ("2 hours", "RTX 3090", "training_time"), ("3 GPU-hours", "A100", "budget")]
+    ("budget", "device", "name"), [("$3", "A100 80GB", "cost"), ("2 hours", "RTX 3090", "training_time"), ("2 GPU-hours", "A100", "budget")]
 )
 def test_a_limit_on_money_or_time_shortens_the_training_or_takes_a_lighter_model(budget: str, device: str, name: str) -> None:
     request = image_request(device, budget=budget) | {"data": {"size": "2M images", "distribution": "1000 classes"}}
