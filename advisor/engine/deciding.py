@@ -79,7 +79,7 @@ def decide(
     for slot in slots:
         name = slot.name
         given = assigned.get(name)
-        outcomes[name] = _fill(slot, rules.index[name].eligible(known), known) if given is None else Outcome(slot, (given,))
+        outcomes[name] = _fill(slot, rules.index[name].reach(known).rules, known) if given is None else Outcome(slot, (given,))
         _tell(known, outcomes[name])
     return outcomes, known
 
@@ -92,7 +92,7 @@ def redecide(
     changed: Iterable[str],
     assigned: Mapping[str, Decided] | None = None,
 ) -> dict[str, Outcome]:
-    """`decide` again after some facts changed: only slots whose rules name a changed fact, or a decision that changed."""
+    """`decide` again after some facts changed: only slots whose rules, those that may hold, name a changed fact or decision."""
     slots, moved, assigned = tuple(slots), set(changed), assigned or {}
     known = dict(facts)
     for slot in slots:
@@ -103,8 +103,8 @@ def redecide(
         outcome = was = before[name]
         if name in assigned:
             outcome = Outcome(slot, (assigned[name],))
-        elif not moved.isdisjoint(rules.facts_of[name]):
-            outcome = _fill(slot, rules.index[name].eligible(known), known)
+        elif not moved.isdisjoint(rules.facts_of[name]) and not moved.isdisjoint((part := rules.index[name].reach(known)).facts):
+            outcome = _fill(slot, part.rules, known)
         if outcome is not was and slot.fact is not None and _key(outcome) != _key(was):
             moved.add(slot.fact)
         outcomes[name] = outcome

@@ -32,12 +32,17 @@ class Index:
     done: tuple[str, ...] = ()
     parts: dict[Value | None, Index] = field(default_factory=dict)
 
-    def eligible(self, facts: Facts) -> tuple[Rule, ...]:
-        """The rules that may be true or unknown, in the order of their ids; the rest are certainly false."""
+    def reach(self, facts: Facts) -> Index:
+        """The part whose rules may be true or unknown, in the order of their ids; the rest are certainly false."""
         part = self
         while part.fact is not None and (fact := facts.get(part.fact)) is not None:
             part = part.part(fact.value)
-        return part.rules
+        return part
+
+    @cached_property
+    def facts(self) -> frozenset[str]:
+        """All on which it rests that this part is the one reached, and which of its rules hold."""
+        return frozenset((*self.done, self.fact or "")).union(*(rule.facts for rule in self.rules))
 
     def part(self, value: Value) -> Index:
         """The rules that may hold of one value of the fact."""

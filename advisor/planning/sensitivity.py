@@ -140,7 +140,7 @@ def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) ->
 def _ends(rules: RuleSet, fact: str, facts: Facts) -> set[float]:
     """The finite ends of a fact's constraints, in the rules that may still hold of such a request."""
     slots = [slot for slot in rules.shaping if fact in rules.facts_of[slot.name]]
-    eligible = (rule for slot in slots for rule in rules.index[slot.name].eligible(facts) if fact in rule.facts)
+    eligible = (rule for slot in slots for rule in rules.index[slot.name].reach(facts).rules if fact in rule.facts)
     spans = (domain for rule in eligible for name, domain in rule.leaves if name == fact and isinstance(domain, Span))
     return {
         end

@@ -34,6 +34,6 @@ known = st.fixed_dictionaries(
 def test_only_false_rules_are_passed_over(tmp_path: Path, conditions: list[dict[str, Any]], values: dict[str, Value]) -> None:
     rules = knowledge_of(tmp_path, "optimizer", *(rule(f"ZZ00{n}", when) for n, when in enumerate(conditions))).rules.rules["optimizer"]
     facts = stated(values)
-    eligible = Index(rules).eligible(facts)
+    eligible = Index(rules).reach(facts).rules
     assert [each for each in rules if each in eligible] == list(eligible)
     assert all(each.truth(facts) is False for each in rules if each not in eligible)
