@@ -6,7 +6,7 @@ import pytest
 
 from advisor.errors import CheckError
 from advisor.verify.build import build_model
-from advisor.verify.evidence import Job
+from advisor.verify.evidence import Job, SmokeEvidence
 from advisor.verify.reduce import GIB, Limits, operations, reduce_job, weight_bytes
 from advisor.verify.smoke import run_smoke, stand_in
 from tests.verify.jobs import TINY_BERT, bert_job, decoder_job, mlp_job, timm_job
@@ -104,9 +104,9 @@ def test_an_8b_decoder_is_reduced_to_one_of_the_same_kind() -> None:
 @pytest.mark.slow
 def test_an_8b_decoder_with_adapters_smoke_trains_in_seconds() -> None:
     evidence = run_smoke(eight_billion())
-    assert {check.status for check in evidence.checks} == {"passed"}, evidence.checks
+    assert_trained(evidence)
     assert evidence.reduced
-    assert evidence.latency_ms == {}
+    assert evidence.inference == {}
     assert "GiB to be had" in evidence.latency_unmeasured or "s were left" in evidence.latency_unmeasured
 
 
@@ -115,5 +115,13 @@ def test_an_8b_decoder_with_adapters_smoke_trains_in_seconds() -> None:
 def test_a_vision_model_of_25_million_parameters_smoke_trains_in_seconds(name: str) -> None:
     job = timm_job(name, 224, model={"adaptation": "full"}, batch={"per_device": 32, "effective": 32})
     evidence = run_smoke(job.model_copy(update={"time_limit_s": 180.0}))  # so long that other tests beside it leave time for latency
-    assert {check.status for check in evidence.checks} == {"passed"}, evidence.checks
-    assert evidence.latency_ms["median"].value > 0
+    assert_trained(evidence)
+    assert evidence.inference["median"].value > 0
+
+
+def assert_trained(evidence: SmokeEvidence) -> None:
+    """It learnt, by every assertion of the training; the runs that are repeated after it are left out where time is short."""
+    status = {check.name: check.status for check in evidence.checks}
+    trained = {"finite", "stable_rate", "overfits", "optimizer_covers", "every_trainable_moves", "every_trainable_gets_gradient"}
+    assert {status[name] for name in trained} == {"passed"}, evidence.checks
+    assert "failed" not in status.values(), evidence.checks
