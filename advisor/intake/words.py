@@ -59,23 +59,31 @@ class Lexicon:
     """All phrases of the vocabulary, by how they begin."""
 
     def __init__(self, phrases: Iterable[Phrase]) -> None:
-        self._by_key: dict[str, list[Phrase]] = {}
-        for phrase in phrases:
-            self._by_key.setdefault(phrase.parts[0].rstrip("*")[:KEY], []).append(phrase)
+        self.phrases = tuple(phrases)
+        self._indices: dict[frozenset[str], dict[str, list[Phrase]]] = {}
 
     def hits(self, said: str, about: Iterable[str]) -> list[Hit]:
         """What the text says about these; of overlapping phrases about one thing the weightiest, none that is negated."""
-        wanted = frozenset(about)
+        by_key = self._index(frozenset(about))
         tokens = [(found[0].lower(), *found.span()) for found in _WORD.finditer(said)][:MAX_WORDS]
         words = [word for word, _, _ in tokens]
         found = []
         for at, word in enumerate(words):
-            for phrase in self._by_key.get(word[:KEY], ()):
-                end = _end(phrase.parts, words, at) if phrase.about in wanted else None
+            for phrase in by_key.get(word[:KEY], ()):
+                end = _end(phrase.parts, words, at)
                 if end is not None and not NEGATIONS & set(words[max(0, at - NEGATION_REACH) : at]):
                     start, stop = tokens[at][1], tokens[end - 1][2]
                     found.append(Hit(phrase, start, stop, said[start:stop]))
         return _weightiest(found)
+
+    def _index(self, about: frozenset[str]) -> dict[str, list[Phrase]]:
+        """The phrases about these by how they begin; intake asks about the same few sets again and again."""
+        if about not in self._indices:
+            self._indices[about] = by_key = {}
+            for phrase in self.phrases:
+                if phrase.about in about:
+                    by_key.setdefault(phrase.parts[0].rstrip("*")[:KEY], []).append(phrase)
+        return self._indices[about]
 
 
 def _end(parts: tuple[str, ...], words: list[str], at: int) -> int | None:
