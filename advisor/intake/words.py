@@ -79,10 +79,11 @@ class Lexicon:
     def _index(self, about: frozenset[str]) -> dict[str, list[Phrase]]:
         """The phrases about these by how they begin; intake asks about the same few sets again and again."""
         if about not in self._indices:
-            self._indices[about] = by_key = {}
+            by_key: dict[str, list[Phrase]] = {}
             for phrase in self.phrases:
                 if phrase.about in about:
                     by_key.setdefault(phrase.parts[0].rstrip("*")[:KEY], []).append(phrase)
+            self._indices[about] = by_key
         return self._indices[about]
 
 
