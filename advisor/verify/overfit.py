@@ -18,6 +18,7 @@ from advisor.verify.batches import Batch, compute_loss
 from advisor.verify.evidence import Job
 
 STEPS_BETWEEN_LOOKS = 3  # a look at what was learnt takes two forward passes
+ADAM_EPSILON = 1e-8  # torch.optim's default, added to the size of the gradient that a step is divided by
 _FEW_ELEMENTS = 4096  # weighted by place before they are summed; in larger tensors changes do not cancel out
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -44,9 +45,9 @@ class Subject:
 class Trail:
     """What a run left behind.
 
-    `rates` are the recipe's, by parameter; `applied` are those that the optimizer's groups had after each step, as shares of
-    them. `is_exhausted`: every step that was allowed has been taken. `before` and `after` are fingerprints of parameters and
-    buffers; two are equal where no bit changed.
+    `longest_step` is about how far Adam moved an element of each parameter that the optimizer has; `applied` are the rates that
+    its groups had after each step, as shares of the recipe's. `is_exhausted`: every step that was allowed has been taken.
+    `before` and `after` are fingerprints of parameters and buffers; two are equal where no bit changed.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Trail:
     probe_rate: float | None = None
     faults: list[str] = field(default_factory=list)
     skipped_steps: int = 0
-    rates: dict[str, float] = field(default_factory=dict)
+    longest_step: dict[str, float] = field(default_factory=dict)
     with_gradient: set[str] = field(default_factory=set)
     step_seconds: list[float] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
@@ -102,9 +103,6 @@ def overfit(
     """
     trail.before = mark(subject.model)
     rates = base_rates(subject)
-    names = {id(parameter): name for name, parameter in subject.model.named_parameters()}
-    for group in subject.optimizer.param_groups:
-        trail.rates.update((names[id(parameter)], group["lr"]) for parameter in group["params"] if id(parameter) in names)
     train(subject, trail, rates, rate_factors(subject.job.recipe, own_steps), deadline)
     trail.own_steps = len(trail.applied)
     highest = max(rates)
@@ -185,14 +183,18 @@ def parts(batch: Batch, count: int) -> Iterator[Batch]:
 def _update(subject: Subject, trail: Trail) -> None:
     if subject.scaler:
         subject.scaler.unscale_(subject.optimizer)
-    bad = _note_gradients(subject.model, trail)
+    sizes = _gradient_sizes(subject.model)
+    trail.with_gradient.update(name for name, size in sizes.items() if size > 0)
+    bad = [name for name, size in sizes.items() if not math.isfinite(size)]
     if bad and subject.scaler:
         trail.skipped_steps += 1  # how a scaler finds its scale: float16 overflows, the step is left out, the scale halves
     elif bad:
         trail.faults.append(f"gradients are not finite at step {len(trail.losses)}: {_some(bad)}")
         return
     if (norm := subject.job.recipe.gradient_clip_norm) is not None:
-        nn.utils.clip_grad_norm_(subject.model.parameters(), norm)
+        total = float(nn.utils.clip_grad_norm_(subject.model.parameters(), norm))
+        sizes = {name: size * min(1.0, norm / (total or 1.0)) for name, size in sizes.items()}
+    _note_steps(subject, trail, sizes)
     if subject.scaler:
         subject.scaler.step(subject.optimizer)
         subject.scaler.update()
@@ -202,15 +204,22 @@ def _update(subject: Subject, trail: Trail) -> None:
         subject.ema.update_parameters(subject.model)
 
 
-def _note_gradients(model: nn.Module, trail: Trail) -> list[str]:
-    """Note which parameters got a gradient that is not all zero; returns those whose gradient is not finite."""
+def _gradient_sizes(model: nn.Module) -> dict[str, float]:
+    """The largest element of each gradient."""
     named = [(name, parameter.grad) for name, parameter in model.named_parameters() if parameter.grad is not None]
     if not named:
-        return []
+        return {}
     largest = torch._foreach_norm([gradient for _, gradient in named], math.inf)
-    values = torch.stack([value.float() for value in largest]).tolist()
-    trail.with_gradient.update(name for (name, _), value in zip(named, values, strict=True) if value > 0)
-    return [name for (name, _), value in zip(named, values, strict=True) if not math.isfinite(value)]
+    return dict(zip((name for name, _ in named), torch.stack([value.float() for value in largest]).tolist(), strict=True))
+
+
+def _note_steps(subject: Subject, trail: Trail, sizes: dict[str, float]) -> None:
+    """How far Adam moves each parameter now: the rate, and less where its epsilon outweighs the gradient."""
+    names = {id(parameter): name for name, parameter in subject.model.named_parameters()}
+    for group in subject.optimizer.param_groups:
+        for name in (names[id(parameter)] for parameter in group["params"] if id(parameter) in names):
+            size = sizes.get(name, 0.0)
+            trail.longest_step[name] = max(trail.longest_step.get(name, 0.0), group["lr"] * size / (size + ADAM_EPSILON))
 
 
 def _some(names: list[str]) -> str:

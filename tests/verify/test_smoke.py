@@ -176,7 +176,18 @@ def test_a_rate_below_the_resolution_of_its_values_is_said_and_not_failed() -> N
     subject.optimizer.add_param_group({"params": [norm], "lr": 1e-9, "weight_decay": 0.0})
     trail = train(subject, steps=3, probe_steps=0)
     check = smoke_checks.every_trainable_moves(subject.model, trail)
-    assert (check.status, "below the resolution of their values: bn1.weight" in check.detail) == ("passed", True)
+    assert (check.status, "steps below the resolution of their values: bn1.weight" in check.detail) == ("passed", True)
+
+
+def test_a_gradient_that_the_optimizer_s_epsilon_outweighs_is_said_and_not_failed() -> None:
+    subject = arm(timm_job("resnet18", 32, schedule=None))
+    norm = subject.model.bn1.weight
+    for group in subject.optimizer.param_groups:
+        group["weight_decay"] = 0.0
+    norm.register_hook(lambda gradient: gradient * 1e-12)  # as behind a layer scale that begins at 1e-6
+    trail = train(subject, steps=3, probe_steps=0)
+    check = smoke_checks.every_trainable_moves(subject.model, trail)
+    assert (check.status, "steps below the resolution of their values: bn1.weight" in check.detail) == ("passed", True)
 
 
 def test_a_frozen_backbone_left_in_training_mode_moves_its_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
