@@ -138,7 +138,7 @@ def _main_figure(variant: Variant, evidence: DeployEvidence, asked: Asked) -> tu
     assert variant.agreement and variant.bytes and variant.original_bytes, "a version that was made has them"
     if variant.name.startswith("export.") or not variant.agreement.is_close:
         error = _finite(variant.agreement.relative_error)
-        return None if error is None else float(f"{error:.2g}"), variant.agreement.limit, "fraction"
+        return None if error is None else float(f"{error:.2g}"), variant.agreement.limit, "relative error"
     time, old = variant.latency, variant.original_latency
     if time and old and _time_counts(variant, evidence, asked) and math.isfinite(asked.latency_ms) and not asked.size_binds:
         return time.median_ms, old.median_ms, "ms"

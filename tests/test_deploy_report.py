@@ -67,8 +67,8 @@ def test_the_value_is_the_figure_that_the_verdict_hangs_on() -> None:
     assert main(variant(), CPU) == (5.0, 10.0, "ms")
     assert main(variant(), GPU) == (11.25, 45.0, "MB")
     assert main(variant(), SMALL) == (11.25, 30.0, "MB")
-    assert main(variant(error=0.4), CPU) == (0.4, 0.25, "fraction")
-    assert main(variant(name="export.onnx"), CPU) == (0.01, 0.25, "fraction")
+    assert main(variant(error=0.4), CPU) == (0.4, 0.25, "relative error")
+    assert main(variant(name="export.onnx"), CPU) == (0.01, 0.25, "relative error")
 
 
 def test_an_export_is_judged_by_its_outputs_alone() -> None:

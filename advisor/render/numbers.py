@@ -26,6 +26,7 @@ _SCALES: dict[str, tuple[tuple[float, str], ...]] = {
     "h": ((24, "days"), (1, "h"), (1 / 60, "min")),
     "GiB": ((1, "GiB"), (2**-10, "MiB"), (2**-20, "KiB")),
     "fraction": ((1e-2, "%"),),
+    "relative error": ((1e-2, "% of error"),),
 }
 _SAME_UNIT = {"B": "bytes", "byte": "bytes", "params": "parameters", "flops": "FLOPs", "FLOP": "FLOPs", "seconds": "s", "hours": "h"}
 _PREFIXED = {"USD": "$", "$": "$"}
