@@ -54,16 +54,21 @@ def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], cwd=folder, env=settings, capture_output=True, text=True, timeout=600, check=False)
 
 
+def kill_and_go_on(dying: str, onward: str, folder: Path) -> set[str]:
+    """A run that dies half-way, and every script after it; returns the names of the files that this made."""
+    killed = run(dying, folder)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    after = run(onward, folder)
+    assert after.returncode == 0, after.stderr[-3000:]
+    assert "resumed at step" in after.stdout
+    return {path.name for path in (folder / "runs" / "smoke").iterdir()}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("example", TRAINED)
 def test_a_project_survives_a_kill_and_then_evaluates_exports_and_tunes(example: str, tmp_path: Path) -> None:
     folder = write_project(example, tmp_path / "project")
-    killed = run(KILLED, folder)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    after = run(ONWARD, folder)
-    assert after.returncode == 0, after.stderr[-3000:]
-    assert "resumed at step" in after.stdout
-    made = {path.name for path in (folder / "runs" / "smoke").iterdir()}
+    made = kill_and_go_on(KILLED, ONWARD, folder)
     assert {"best.pt", "last.pt", "tensorboard", "evaluation.json"} <= made
     metric = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["project"]["watch"]
     assert metric in json.loads((folder / "runs" / "smoke" / "evaluation.json").read_text(encoding="utf-8"))
@@ -117,12 +122,7 @@ train.main()
 @pytest.mark.parametrize("example", ["robot", "atari"])
 def test_an_agent_survives_a_kill_and_then_evaluates_exports_and_tunes(example: str, tmp_path: Path) -> None:
     folder = write_project(example, tmp_path / "project")
-    killed = run(KILLED_AGENT, folder)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    after = run(AGENT, folder)
-    assert after.returncode == 0, after.stderr[-3000:]
-    assert "resumed at step" in after.stdout
-    assert {"best.zip", "last.zip", "evaluation.json", "model.pt2"} <= {path.name for path in (folder / "runs" / "smoke").iterdir()}
+    assert {"best.zip", "last.zip", "evaluation.json", "model.pt2"} <= kill_and_go_on(KILLED_AGENT, AGENT, folder)
 
 
 @pytest.mark.slow
