@@ -19,10 +19,13 @@ from advisor.request import Request
 def run(arguments: argparse.Namespace) -> int:
     """Read a report, or design the request by rules alone, and write the project."""
     from advisor.scaffolding import scaffold
+    from advisor.scaffolding.project import notes_on_framework
 
     report, request = _read(arguments)
     for path in scaffold(report, arguments.output, arguments.force, request=request):
         print(f"wrote {path}", file=sys.stderr)
+    for note in notes_on_framework(report):
+        print(note)
     print(f"Try it: cd {arguments.output} && pip install -r requirements.txt && python train.py --smoke")
     return 0
 

@@ -23,6 +23,7 @@ Changes = dict[str, Any]
 TABLES = ("tabular_classification", "tabular_regression")
 COMMON = {
     "training": ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
+    "lightning": ("numpy", "optuna", "pytorch-lightning", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
     "agent": ("gymnasium", "numpy", "optuna", "pyyaml", "tensorboard", "torch"),
     "untrained": ("numpy", "pyyaml", "scikit-learn", "torch"),
 }
@@ -43,6 +44,7 @@ class Family:
     evaluations: int = 1
     adaptations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    framework: str = "pytorch"
 
     def covers(self, recipe: Recipe, task: str) -> bool:
         fits = not self.adaptations or recipe.model.adaptation in self.adaptations

@@ -12,7 +12,8 @@ from advisor.render.environment import render_markdown_template
 from advisor.render.model_card import render_model_card
 from advisor.report import Report
 from advisor.request import Request
-from advisor.scaffolding.families import COMMON, FAMILIES, Family, family_of
+from advisor.scaffolding.families import COMMON, FAMILIES, Facts, Family
+from advisor.scaffolding.frameworks import family_for, framework_notes
 from advisor.scaffolding.pins import of_optimizer, pinned
 from advisor.scaffolding.rendering import render_task, shared_files
 from advisor.scaffolding.settings import settings_of, settings_text
@@ -41,26 +42,33 @@ def scaffold(report: Report, directory: str | Path, force: bool = False, *, requ
 
 def project_texts(report: Report, request: Request | None = None) -> dict[str, str]:
     """Every file of the project by name. Raises UsageError as `scaffold` does."""
-    recipe, family, task = _covered(report)
     facts = {fact.fact: fact.value for fact in report.facts}
+    recipe, family, task = _covered(report, facts)
     values = family.values(recipe, task, facts)
     build = catalogue.models()[recipe.model.id].build
+    notes = [*framework_notes(family, facts), *family.notes]
     return {
         **shared_files(family),
         "task.py": render_task(family, values),
         "config.yaml": settings_text(settings_of(report, recipe, family, build.config, values.get("watch", recipe.metric))),
         "requirements.txt": pinned((*COMMON[family.skeleton], *family.requirements, *of_optimizer(recipe))),
-        "README.md": render_markdown_template("scaffold/README.md.j2", report=report, family=family, data=values["data"]),
+        "README.md": render_markdown_template("scaffold/README.md.j2", report=report, family=family, data=values["data"], notes=notes),
         "model_card.md": render_model_card(report, request),
     }
 
 
-def _covered(report: Report) -> tuple[Recipe, Family, str]:
+def notes_on_framework(report: Report) -> list[str]:
+    """What a user who named a framework has to know of the one that the project is written in. Raises UsageError as `scaffold` does."""
+    facts = {fact.fact: fact.value for fact in report.facts}
+    return framework_notes(_covered(report, facts)[1], facts)
+
+
+def _covered(report: Report, facts: Facts) -> tuple[Recipe, Family, str]:
     recipe = report.recipe
     if recipe is None:
         raise UsageError(f"a project trains a design, and this report is {report.status.value!r}: {report.headline}")
-    task = next((str(fact.value) for fact in report.facts if fact.fact == "task.kind"), "")
-    family = family_of(recipe, task)
+    task = str(facts.get("task.kind", ""))
+    family = family_for(recipe, task, facts)
     if family is None:
         covered = "; ".join(family.about for family in FAMILIES)
         raise UsageError(f"no project yet for {task.replace('_', ' ')} with {recipe.model.library}; covered are: {covered}")

@@ -10,11 +10,17 @@ from typing import Any
 from advisor.recipe import Recipe
 from advisor.render.environment import environment
 from advisor.resources import data_folder
-from advisor.scaffolding.families import Family, family_of
+from advisor.scaffolding.families import Family
+from advisor.scaffolding.frameworks import family_for
 
-SKELETONS = {"training": ("training", "tuning"), "agent": ("agent", "tuning"), "untrained": ("untrained",)}
+SKELETONS = {
+    "training": ("schedule", "training", "tuning"),
+    "lightning": ("schedule", "training", "lightning", "tuning"),
+    "agent": ("agent", "tuning"),
+    "untrained": ("untrained",),
+}
 _GAP = re.compile(r"\n{4,}")
-_OPTIMIZER = re.compile(r"# --- optimizer and schedule .*?(?=# --- )", re.DOTALL)
+CORE = ("optimizer.py", "schedule.py")  # what the report shows below task.py
 
 
 def render_task(family: Family, values: Mapping[str, Any]) -> str:
@@ -34,7 +40,7 @@ def shared_files(family: Family) -> dict[str, str]:
 
 def render_core(recipe: Recipe, task: str, facts: Mapping[str, Any]) -> str | None:
     """The core of the training code, or None for a design that no project covers yet: task.py, the optimizer and the schedule."""
-    family = family_of(recipe, task)
+    family = family_for(recipe, task, facts)
     if family is None:
         return None
     return _core(family, tuple(sorted(family.values(recipe, task, facts).items())))
@@ -42,5 +48,6 @@ def render_core(recipe: Recipe, task: str, facts: Mapping[str, Any]) -> str | No
 
 @cache
 def _core(family: Family, values: tuple[tuple[str, Any], ...]) -> str:
-    optimizer = _OPTIMIZER.search(shared_files(family).get("train.py", ""))
-    return render_task(family, dict(values)) + (f"\n\n{optimizer[0].rstrip()}\n" if optimizer else "")
+    files = shared_files(family)
+    functions = [files[name][files[name].index("def ") :] for name in CORE if name in files]
+    return "\n\n".join([render_task(family, dict(values)), *functions])

@@ -48,7 +48,7 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
         sections["architecture"] = dict(build)
     if family.skeleton == "agent":
         project |= {"steps": _environment_steps(report), **AGENT}
-    if family.skeleton == "training":
+    elif family.skeleton != "untrained":
         project |= {
             "workers": WORKERS,
             "checkpointSteps": CHECKPOINT_STEPS,

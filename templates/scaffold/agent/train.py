@@ -20,7 +20,6 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from settings import Settings, parse_arguments, read_settings
 from task import DATA, build_model, make_environment
 
-LOWER_IS_BETTER: set[str] = set()
 FURTHER = 1_000  # added to the seed for evaluation: other episodes than those trained on
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 HERE = Path(__file__).resolve().parent
 Settings = dict[str, Any]
+LOWER_IS_BETTER = {"loss", "mae", "mse", "rmse", "mape", "mase", "wer", "cer", "perplexity"}
 
 
 def read_settings(smoke: bool = False) -> Settings:
@@ -44,7 +45,7 @@ def parse_arguments(about: str, data: str, **further: Any) -> argparse.Namespace
     arguments = parser.parse_args()
     if not arguments.smoke and arguments.data is None:
         parser.error("name your data with --data PATH, or try --smoke")
-    if arguments.smoke:
+    if arguments.smoke and (torch := sys.modules.get("torch")):
         torch.set_num_threads(1)  # several only wait for each other over tensors as small as these
     arguments.output = arguments.output or HERE / "runs" / ("smoke" if arguments.smoke else "train")
     return arguments

@@ -26,7 +26,9 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from settings import Settings, parse_arguments, read_settings
+from optimizer import make_optimizer
+from schedule import rate_factor
+from settings import LOWER_IS_BETTER, Settings, parse_arguments, read_settings
 from task import (
     DATA,
     Batch,
@@ -43,48 +45,6 @@ from task import (
 )
 
 HALF = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-LOWER_IS_BETTER = {"loss", "mae", "mse", "rmse", "mape", "mase", "wer", "cer", "perplexity"}
-
-
-# --- optimizer and schedule ------------------------------------------------------------------------------------------
-
-
-def make_optimizer(groups: list[dict[str, Any]], settings: Settings) -> torch.optim.Optimizer:
-    optimizer = settings["recipe"]["optimizer"]
-    options = {"lr": optimizer["learningRate"], "betas": optimizer.get("betas"), "momentum": optimizer.get("momentum")}
-    given = {name: value for name, value in options.items() if value is not None}
-    name = optimizer["name"]
-    if name.endswith("8bit") and torch.cuda.is_available():
-        import bitsandbytes
-
-        return {"adamw_8bit": bitsandbytes.optim.AdamW8bit, "paged_adamw_8bit": bitsandbytes.optim.PagedAdamW8bit}[name](groups, **given)
-    if name in ("lamb", "lion"):
-        from timm.optim import Lamb, Lion
-
-        return {"lamb": Lamb, "lion": Lion}[name](groups, **given)
-    factories = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop, "adafactor": torch.optim.Adafactor}
-    return factories.get(name, torch.optim.AdamW)(groups, **given)  # 8-bit states need a GPU: without one they are 32-bit
-
-
-def rate_factor(step: int, total: int, schedule: Settings, epochs: float) -> float:
-    """What the schedule makes of the learning rate at `step` of `total`: a linear warm-up, then its course."""
-    share = schedule["warmupEpochs"] / epochs if schedule.get("warmupEpochs") else schedule.get("warmupFraction", 0.0)
-    warmup = min(schedule.get("warmupSteps") or math.ceil(share * total), total // 2)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    progress = (step - warmup) / max(1, total - warmup)
-    courses = {
-        "cosine": (1 + math.cos(math.pi * progress)) / 2,
-        "linear": 1 - progress,
-        "poly": (1 - progress) ** 0.9,
-        "step": 0.1 ** ((progress >= 0.5) + (progress >= 0.75)),
-        "inverse_sqrt": (1 + (step - warmup) / max(1, warmup)) ** -0.5,
-        "onecycle": max(0.04, (1 + math.cos(math.pi * abs(progress - 0.3) / (0.7 if progress >= 0.3 else 0.3))) / 2),
-    }
-    return courses.get(schedule["name"], 1.0)  # "plateau" is followed by the trainer, "constant" stays
-
-
-# --- training --------------------------------------------------------------------------------------------------------
 
 
 @dataclass

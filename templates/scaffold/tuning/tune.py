@@ -15,9 +15,9 @@ from typing import Any
 import optuna
 import yaml
 
-from settings import HERE, Settings, parse_arguments, read_settings
+from settings import HERE, LOWER_IS_BETTER, Settings, parse_arguments, read_settings
 from task import DATA
-from train import LOWER_IS_BETTER, Trainer
+from train import Trainer
 
 
 def draw(trial: optuna.Trial, settings: Settings) -> Settings:
