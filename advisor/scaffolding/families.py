@@ -25,6 +25,7 @@ COMMON = {
     "training": ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
     "lightning": ("numpy", "optuna", "pytorch-lightning", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
     "agent": ("gymnasium", "numpy", "optuna", "pyyaml", "tensorboard", "torch"),
+    "keras": ("h5py", "keras", "numpy", "optuna", "pyyaml", "scikit-learn", "scipy", "tensorboard", "tensorflow"),
     "untrained": ("numpy", "pyyaml", "scikit-learn", "torch"),
 }
 
@@ -45,13 +46,15 @@ class Family:
     adaptations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     framework: str = "pytorch"
+    left_out: tuple[str, ...] = ()  # techniques of recipes that its projects do not apply
+    architecture: Callable[[Recipe], Mapping[str, Any]] | None = None
 
     def covers(self, recipe: Recipe, task: str) -> bool:
         fits = not self.adaptations or recipe.model.adaptation in self.adaptations
         return recipe.model.library in self.library and task in self.tasks and fits
 
 
-def _image_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+def image_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     return {
         "data": "a folder with labels.csv (file,value) and its images"
         if task == "image_regression"
@@ -86,7 +89,7 @@ def _decoder_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     }
 
 
-def _table_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+def table_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     return {
         "data": "a CSV file with a header; the last column, or the one named at project.target, is to be predicted",
         "regression": task == "tabular_regression",
@@ -143,7 +146,7 @@ FAMILIES = (
         tasks=("image_classification", "image_regression"),
         requirements=("pillow", "timm", "torchvision"),
         miniature=miniature.timm,
-        values=_image_values,
+        values=image_values,
     ),
     Family(
         name="text",
@@ -178,7 +181,7 @@ FAMILIES = (
         tasks=TABLES,
         requirements=("rtdl-revisiting-models",),
         miniature=miniature.table,
-        values=_table_values,
+        values=table_values,
     ),
     Family(
         name="forecast",
@@ -216,7 +219,7 @@ FAMILIES = (
         skeleton="untrained",
         requirements=("tabicl",),
         miniature=miniature.in_context,
-        values=_table_values,
+        values=table_values,
     ),
 )
 

@@ -67,6 +67,12 @@ def timm(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     return run(recipe, model=model, input={"imageSize": TIMM_PIXELS})
 
 
+def keras_image(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The smallest network of keras.applications."""
+    changes = run(recipe, input={"imageSize": TIMM_PIXELS})
+    return {**changes, "architecture": {"module": "mobilenet_v3", "factory": "MobileNetV3Small"}}
+
+
 def transformers(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     changes = run(recipe, input={"sequenceLength": TOKENS})
     return {**changes, "architecture": small_config(config)}
@@ -86,6 +92,10 @@ DEPTHS_OF_CONTEXT_MODEL = ("col_num_blocks", "row_num_blocks", "icl_num_blocks")
 
 def table(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     return {**run(recipe), "architecture": {name: size for name, size in SMALL_NETWORK.items() if name in config}}
+
+
+def perceptron(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {**run(recipe), "architecture": {"hidden": SMALL_NETWORK["hidden"]}}
 
 
 def series(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:

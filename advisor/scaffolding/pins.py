@@ -8,7 +8,8 @@ from functools import cache
 from advisor.recipe import Recipe
 from advisor.resources import data_file
 
-UNTESTED = {"bitsandbytes": "0.50.2"}  # needs a GPU; the newest on 2026-11-21
+# The newest on 2026-11-21. The first needs a GPU; the second is the default backend of Keras, whose projects are tested on PyTorch.
+UNTESTED = {"bitsandbytes": "0.50.2", "tensorflow": "2.21.0"}
 
 
 def pinned(names: Iterable[str]) -> str:

@@ -46,7 +46,7 @@ def project_texts(report: Report, request: Request | None = None) -> dict[str, s
     recipe, family, task = _covered(report, facts)
     values = family.values(recipe, task, facts)
     build = catalogue.models()[recipe.model.id].build
-    notes = [*framework_notes(family, facts), *family.notes]
+    notes = [*framework_notes(family, recipe, facts), *family.notes]
     return {
         **shared_files(family),
         "task.py": render_task(family, values),
@@ -60,7 +60,8 @@ def project_texts(report: Report, request: Request | None = None) -> dict[str, s
 def notes_on_framework(report: Report) -> list[str]:
     """What a user who named a framework has to know of the one that the project is written in. Raises UsageError as `scaffold` does."""
     facts = {fact.fact: fact.value for fact in report.facts}
-    return framework_notes(_covered(report, facts)[1], facts)
+    recipe, family, _ = _covered(report, facts)
+    return framework_notes(family, recipe, facts)
 
 
 def _covered(report: Report, facts: Facts) -> tuple[Recipe, Family, str]:

@@ -16,6 +16,7 @@ from advisor.scaffolding.frameworks import family_for
 SKELETONS = {
     "training": ("schedule", "training", "tuning"),
     "lightning": ("schedule", "training", "lightning", "tuning"),
+    "keras": ("schedule", "keras", "tuning"),
     "agent": ("agent", "tuning"),
     "untrained": ("untrained",),
 }

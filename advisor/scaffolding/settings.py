@@ -44,7 +44,9 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
         frequency = next((str(fact.value) for fact in report.facts if fact.fact == "data.frequency"), "")
         project["season"] = SEASONS.get(frequency, 1)
     sections: dict[str, Any] = {"recipe": recipe.to_wire(), "project": project}
-    if recipe.model.library in BUILT_FROM_SETTINGS:
+    if family.architecture:
+        sections["architecture"] = dict(family.architecture(recipe))
+    elif recipe.model.library in BUILT_FROM_SETTINGS:
         sections["architecture"] = dict(build)
     if family.skeleton == "agent":
         project |= {"steps": _environment_steps(report), **AGENT}
@@ -57,7 +59,7 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
             "plateau": PLATEAU,
         }
     if recipe.optimizer.name != "none":
-        sections["search"] = search_settings(report, recipe)
+        sections["search"] = search_settings(report, recipe, family.left_out)
     return {**sections, "smoke": family.miniature(recipe, build)}
 
 
@@ -67,7 +69,7 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def search_settings(report: Report, recipe: Recipe) -> dict[str, Any]:
+def search_settings(report: Report, recipe: Recipe, left_out: Sequence[str] = ()) -> dict[str, Any]:
     """The report's search space, as far as its numbers have a place in this recipe; without one, the learning rate around the recipe's."""
     found = report.search_space
     if found is None:
@@ -83,7 +85,7 @@ def search_settings(report: Report, recipe: Recipe) -> dict[str, Any]:
         }
         techniques = lists.get(one.path)
         last = "learningRateScale" if one.path == "optimizer.parameterGroups" else "value"
-        if techniques is None or any(technique.name == one.name for technique in techniques):
+        if one.name not in left_out and (techniques is None or any(technique.name == one.name for technique in techniques)):
             path = f"recipe.{one.path}" + ("" if techniques is None else f".{one.name}.{last}")
             if one.name == "label_smoothing":  # which the loss applies
                 path = f"recipe.loss.{recipe.loss[0].name}.value"

@@ -1,0 +1,94 @@
+"""What stands for a design's model in a framework that does not ship it, and what a user is told of the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from advisor import catalogue
+from advisor.recipe import Recipe
+
+# keras.applications by what timm's names of the same architecture begin with: module, factory, parameters in millions as
+# https://keras.io/api/applications has them.
+KERAS_IMAGE = {
+    "convnext_tiny": ("convnext", "ConvNeXtTiny", 28.6),
+    "convnext_small": ("convnext", "ConvNeXtSmall", 50.2),
+    "convnext_base": ("convnext", "ConvNeXtBase", 88.5),
+    "convnext_large": ("convnext", "ConvNeXtLarge", 197.7),
+    "tf_efficientnetv2_s": ("efficientnet_v2", "EfficientNetV2S", 21.6),
+    "tf_efficientnetv2_m": ("efficientnet_v2", "EfficientNetV2M", 54.4),
+    "efficientnet_b0": ("efficientnet", "EfficientNetB0", 5.3),
+    "efficientnet_b3": ("efficientnet", "EfficientNetB3", 12.3),
+    "efficientnet_b4": ("efficientnet", "EfficientNetB4", 19.5),
+    "mobilenetv2_100": ("mobilenet_v2", "MobileNetV2", 3.5),
+    "mobilenetv3_small_100": ("mobilenet_v3", "MobileNetV3Small", 2.9),
+    "mobilenetv3_large_100": ("mobilenet_v3", "MobileNetV3Large", 5.4),
+    "densenet121": ("densenet", "DenseNet121", 8.1),
+    "inception_v3": ("inception_v3", "InceptionV3", 23.9),
+    "vgg16": ("vgg16", "VGG16", 138.4),
+    "resnet50": ("resnet", "ResNet50", 25.6),
+    "resnet101": ("resnet", "ResNet101", 44.7),
+    "resnet152": ("resnet", "ResNet152", 60.4),
+}
+STAND_INS = (
+    "mobilenetv3_small_100",
+    "efficientnet_b0",
+    "efficientnet_b3",
+    "convnext_tiny",
+    "convnext_small",
+    "convnext_base",
+    "convnext_large",
+)
+PERCEPTRON = {"hidden": 256, "layers": 3}  # the catalogue's mlp
+
+
+def keras_image(recipe: Recipe) -> dict[str, Any]:
+    """The network of keras.applications: the design's, or of those kept as stand-ins the one nearest in parameters."""
+    module, factory, _ = KERAS_IMAGE[_keras_twin(recipe) or _keras_nearest(recipe)]
+    return {"module": module, "factory": factory}
+
+
+def perceptron(recipe: Recipe) -> Mapping[str, Any]:
+    return PERCEPTRON
+
+
+def notes(framework: str, name: str, recipe: Recipe) -> list[str]:
+    """Every way in which the project's model is not the report's."""
+    model = recipe.model
+    figures = "The report's memory, speed and checks are those of its model in PyTorch; its recipe is used here number for number."
+    if name.endswith("table"):
+        same = model.id == "mlp"
+        stand_in = (
+            f"The design's {model.id} is not to be had in {framework.title()}: this project trains a perceptron. Name PyTorch to train it."
+        )
+        return [*([] if same else [stand_in]), figures]
+    return [*_of_keras_image(recipe), figures]
+
+
+def _of_keras_image(recipe: Recipe) -> list[str]:
+    factory, model = keras_image(recipe)["factory"], recipe.model
+    if _keras_twin(recipe) is None:
+        first = (
+            f"keras.applications has no {model.id}: this project trains {factory}, the nearest in parameters that it has. "
+            "Name PyTorch as the framework to train the design's own model."
+        )
+    else:
+        first = f"The network is keras.applications' {factory}, the architecture of the design's {model.id}."
+    weights = "Its pretrained weights are those that Keras brings, trained on ImageNet-1k; the design's may have seen more."
+    drop_path = [one.value for one in recipe.regularization if one.name == "drop_path"]
+    left_out = [f"keras.applications sets no drop path: the recipe's {drop_path[0]} is left out."] if drop_path else []
+    runs = (
+        "It runs on TensorFlow, JAX or PyTorch, whichever the environment variable KERAS_BACKEND names; its tests ran on PyTorch. "
+        "requirements.txt has TensorFlow, Keras' default."
+    )
+    return [first, *([weights] if model.pretrained else []), *left_out, runs]
+
+
+def _keras_twin(recipe: Recipe) -> str | None:
+    return next((start for start in KERAS_IMAGE if recipe.model.id.split(".")[0] == start), None)
+
+
+def _keras_nearest(recipe: Recipe) -> str:
+    entry = catalogue.models().get(recipe.model.id)
+    millions = entry.parameters.value / 1e6 if entry and entry.parameters else 0.0
+    return min(STAND_INS, key=lambda name: abs(KERAS_IMAGE[name][2] - millions))
