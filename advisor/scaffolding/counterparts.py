@@ -39,13 +39,42 @@ STAND_INS = (
     "convnext_base",
     "convnext_large",
 )
+# The networks that templates/scaffold/parts writes out in Flax, by timm's name of the same architecture, whose weights fit: of ConvNeXt
+# the blocks and channels of each stage (arXiv:2201.03545), of ViT the width, layers and heads (arXiv:2010.11929, arXiv:2012.12877).
+CONVNEXT = {
+    "convnext_tiny": ([3, 3, 9, 3], [96, 192, 384, 768]),
+    "convnext_small": ([3, 3, 27, 3], [96, 192, 384, 768]),
+    "convnext_base": ([3, 3, 27, 3], [128, 256, 512, 1024]),
+    "convnext_large": ([3, 3, 27, 3], [192, 384, 768, 1536]),
+}
+VIT = {
+    "vit_tiny_patch16_224": (192, 12, 3),
+    "vit_small_patch16_224": (384, 12, 6),
+    "vit_base_patch16_224": (768, 12, 12),
+    "vit_large_patch16_224": (1024, 24, 16),
+    "deit_small_patch16_224": (384, 12, 6),
+    "deit_base_patch16_224": (768, 12, 12),
+}
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}  # what timm's weights were trained on, but ViT's of "augreg"
+HALVES = {"mean": [0.5] * 3, "std": [0.5] * 3}
+LIBRARY = {"keras": "Keras", "jax": "Flax"}
 PERCEPTRON = {"hidden": 256, "layers": 3}  # the catalogue's mlp
 
 
 def keras_image(recipe: Recipe) -> dict[str, Any]:
     """The network of keras.applications: the design's, or of those kept as stand-ins the one nearest in parameters."""
-    module, factory, _ = KERAS_IMAGE[_keras_twin(recipe) or _keras_nearest(recipe)]
+    module, factory, _ = KERAS_IMAGE[_keras_twin(recipe) or _nearest(recipe, STAND_INS)]
     return {"module": module, "factory": factory}
+
+
+def flax_image(recipe: Recipe) -> dict[str, Any]:
+    """The sizes of the network: the design's, or of the ConvNeXts the one nearest in parameters."""
+    name = recipe.model.id.split(".")[0]
+    if name in VIT:
+        width, depth, heads = VIT[name]
+        return {"patch": 16, "width": width, "depth": depth, "heads": heads, **(HALVES if "augreg" in recipe.model.id else IMAGENET)}
+    depths, widths = CONVNEXT[name if name in CONVNEXT else _nearest(recipe, tuple(CONVNEXT))]
+    return {"depths": depths, "widths": widths, **IMAGENET}
 
 
 def perceptron(recipe: Recipe) -> Mapping[str, Any]:
@@ -59,10 +88,11 @@ def notes(framework: str, name: str, recipe: Recipe) -> list[str]:
     if name.endswith("table"):
         same = model.id == "mlp"
         stand_in = (
-            f"The design's {model.id} is not to be had in {framework.title()}: this project trains a perceptron. Name PyTorch to train it."
+            f"The design's {model.id} is not to be had in {LIBRARY[framework]}: this project trains a perceptron. "
+            "Name PyTorch as the framework to train it."
         )
         return [*([] if same else [stand_in]), figures]
-    return [*_of_keras_image(recipe), figures]
+    return [*(_of_keras_image(recipe) if framework == "keras" else _of_flax_image(recipe)), figures]
 
 
 def _of_keras_image(recipe: Recipe) -> list[str]:
@@ -84,11 +114,25 @@ def _of_keras_image(recipe: Recipe) -> list[str]:
     return [first, *([weights] if model.pretrained else []), *left_out, runs]
 
 
+def _of_flax_image(recipe: Recipe) -> list[str]:
+    name = recipe.model.id
+    gpu = "requirements.txt has JAX for CPUs; for a GPU install jax[cuda13] of the same version."
+    if name.split(".")[0] in (*VIT, *CONVNEXT):
+        weights = "timm's pretrained weights are downloaded into it" if recipe.model.pretrained else "random weights"
+        return [f"The network is the design's {name}, written out in Flax NNX in network.py; {weights}.", gpu]
+    stand_in = _nearest(recipe, tuple(CONVNEXT))
+    return [
+        f"{name} is not written out in Flax here: this project trains {stand_in}, the nearest in parameters that is, from random weights. "
+        "Name PyTorch as the framework to train the design's own model with its pretrained weights.",
+        gpu,
+    ]
+
+
 def _keras_twin(recipe: Recipe) -> str | None:
     return next((start for start in KERAS_IMAGE if recipe.model.id.split(".")[0] == start), None)
 
 
-def _keras_nearest(recipe: Recipe) -> str:
+def _nearest(recipe: Recipe, names: tuple[str, ...]) -> str:
     entry = catalogue.models().get(recipe.model.id)
     millions = entry.parameters.value / 1e6 if entry and entry.parameters else 0.0
-    return min(STAND_INS, key=lambda name: abs(KERAS_IMAGE[name][2] - millions))
+    return min(names, key=lambda name: abs(KERAS_IMAGE[name][2] - millions))

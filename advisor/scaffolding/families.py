@@ -26,6 +26,18 @@ COMMON = {
     "lightning": ("numpy", "optuna", "pytorch-lightning", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
     "agent": ("gymnasium", "numpy", "optuna", "pyyaml", "tensorboard", "torch"),
     "keras": ("h5py", "keras", "numpy", "optuna", "pyyaml", "scikit-learn", "scipy", "tensorboard", "tensorflow"),
+    "jax": (
+        "flax",
+        "jax",
+        "numpy",
+        "optax",
+        "optuna",
+        "pyyaml",
+        "scikit-learn",
+        "scipy",
+        "tensorboard",
+        "tqdm",
+    ),
     "untrained": ("numpy", "pyyaml", "scikit-learn", "torch"),
 }
 

@@ -24,6 +24,10 @@ def _images(recipe: Recipe, task: str, facts: Facts) -> Changes:
     return {**image_values(recipe, task, facts), "scaled": False}
 
 
+def _networks(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    return {**_images(recipe, task, facts), "network": "vit" if "width" in counterparts.flax_image(recipe) else "convnext"}
+
+
 def _tables(recipe: Recipe, task: str, facts: Facts) -> Changes:
     return {**table_values(recipe, task, facts), "scaled": True}
 
@@ -55,7 +59,33 @@ KERAS = (
         framework="keras",
     ),
 )
-EVERY = (*FAMILIES, *LIGHTNING, *KERAS)
+JAX = (
+    Family(
+        name="jax_image",
+        about="images with a network written out in Flax NNX: classification and regression",
+        library=("timm",),
+        tasks=IMAGES,
+        requirements=("huggingface-hub", "pillow", "safetensors"),
+        miniature=miniature.flax_image,
+        values=_networks,
+        architecture=counterparts.flax_image,
+        skeleton="jax",
+        framework="jax",
+    ),
+    Family(
+        name="jax_table",
+        about="tables with a perceptron in Flax NNX",
+        library=OF_TABLES,
+        tasks=TABLES,
+        requirements=(),
+        miniature=miniature.perceptron,
+        values=_tables,
+        architecture=counterparts.perceptron,
+        skeleton="jax",
+        framework="jax",
+    ),
+)
+EVERY = (*FAMILIES, *LIGHTNING, *KERAS, *JAX)
 
 
 def family_for(recipe: Recipe, task: str, facts: Facts) -> Family | None:

@@ -29,6 +29,7 @@ TIMM_MINIATURES = {
 }
 TIMM_OTHER = "test_vit"
 TIMM_PIXELS = 64
+SMALL_VIT = {"width": 32, "depth": 2, "heads": 2}
 
 # The settings of transformers' configurations that make a model large, each at a size that keeps every kind of layer.
 SMALL = {
@@ -71,6 +72,11 @@ def keras_image(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     """The smallest network of keras.applications."""
     changes = run(recipe, input={"imageSize": TIMM_PIXELS})
     return {**changes, "architecture": {"module": "mobilenet_v3", "factory": "MobileNetV3Small"}}
+
+
+def flax_image(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A network of the same kind, with every size cut."""
+    return {**run(recipe, input={"imageSize": TIMM_PIXELS}), "architecture": {"depths": [1] * 4, "widths": [8, 16, 24, 32], **SMALL_VIT}}
 
 
 def transformers(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from advisor.request import Request
 from advisor.scaffolding.families import COMMON, FAMILIES, Facts, Family
 from advisor.scaffolding.frameworks import family_for, framework_notes
 from advisor.scaffolding.pins import of_optimizer, pinned
-from advisor.scaffolding.rendering import render_task, shared_files
+from advisor.scaffolding.rendering import render_sources, shared_files
 from advisor.scaffolding.settings import settings_of, settings_text
 
 
@@ -49,7 +49,7 @@ def project_texts(report: Report, request: Request | None = None) -> dict[str, s
     notes = [*framework_notes(family, recipe, facts), *family.notes]
     return {
         **shared_files(family),
-        "task.py": render_task(family, values),
+        **render_sources(family, values),
         "config.yaml": settings_text(settings_of(report, recipe, family, build.config, values.get("watch", recipe.metric))),
         "requirements.txt": pinned((*COMMON[family.skeleton], *family.requirements, *of_optimizer(recipe))),
         "README.md": render_markdown_template("scaffold/README.md.j2", report=report, family=family, data=values["data"], notes=notes),

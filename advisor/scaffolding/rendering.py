@@ -16,7 +16,8 @@ from advisor.scaffolding.frameworks import family_for
 SKELETONS = {
     "training": ("schedule", "training", "tuning"),
     "lightning": ("schedule", "training", "lightning", "tuning"),
-    "keras": ("schedule", "keras", "tuning"),
+    "keras": ("schedule", "arrays", "keras", "tuning"),
+    "jax": ("schedule", "arrays", "jax", "tuning"),
     "agent": ("agent", "tuning"),
     "untrained": ("untrained",),
 }
@@ -24,10 +25,12 @@ _GAP = re.compile(r"\n{4,}")
 CORE = ("optimizer.py", "schedule.py")  # what the report shows below task.py
 
 
-def render_task(family: Family, values: Mapping[str, Any]) -> str:
-    """The text of task.py."""
-    template = environment().get_template(f"scaffold/{family.name}/task.py.j2")
-    return _GAP.sub("\n\n\n", template.render(values)).strip("\n") + "\n"
+def render_sources(family: Family, values: Mapping[str, Any]) -> dict[str, str]:
+    """The files that are the family's own, by name: task.py first."""
+    folder = data_folder("templates") / "scaffold" / family.name
+    names = sorted((path.name for path in folder.glob("*.py.j2")), key=lambda name: (name != "task.py.j2", name))
+    texts = {name: environment().get_template(f"scaffold/{family.name}/{name}").render(values) for name in names}
+    return {name.removesuffix(".j2"): _GAP.sub("\n\n\n", text).strip("\n") + "\n" for name, text in texts.items()}
 
 
 def shared_files(family: Family) -> dict[str, str]:
@@ -51,4 +54,4 @@ def render_core(recipe: Recipe, task: str, facts: Mapping[str, Any]) -> str | No
 def _core(family: Family, values: tuple[tuple[str, Any], ...]) -> str:
     files = shared_files(family)
     functions = [files[name][files[name].index("def ") :] for name in CORE if name in files]
-    return "\n\n".join([render_task(family, dict(values)), *functions])
+    return "\n\n".join([*render_sources(family, dict(values)).values(), *functions])

@@ -34,7 +34,8 @@ def main() -> None:
         import tensorflow
 
         model.export(folder / "saved_model", verbose=False)
-        compare(np.asarray(tensorflow.saved_model.load(str(folder / "saved_model")).serve(inputs)), expected, folder / "saved_model")
+        loaded = tensorflow.saved_model.load(str(folder / "saved_model"))
+        compare(np.asarray(loaded.serve(inputs)), expected, folder / "saved_model")
     elif keras.backend.backend() == "torch" and all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
         import onnxruntime
 
