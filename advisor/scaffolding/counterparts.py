@@ -70,11 +70,13 @@ def keras_image(recipe: Recipe) -> dict[str, Any]:
 def flax_image(recipe: Recipe) -> dict[str, Any]:
     """The sizes of the network: the design's, or of the ConvNeXts the one nearest in parameters."""
     name = recipe.model.id.split(".")[0]
+    weights = recipe.model.id if recipe.model.pretrained and name in (*VIT, *CONVNEXT) else None
     if name in VIT:
         width, depth, heads = VIT[name]
-        return {"patch": 16, "width": width, "depth": depth, "heads": heads, **(HALVES if "augreg" in recipe.model.id else IMAGENET)}
+        scale = HALVES if "augreg" in recipe.model.id else IMAGENET
+        return {"weights": weights, "patch": 16, "width": width, "depth": depth, "heads": heads, **scale}
     depths, widths = CONVNEXT[name if name in CONVNEXT else _nearest(recipe, tuple(CONVNEXT))]
-    return {"depths": depths, "widths": widths, **IMAGENET}
+    return {"weights": weights, "depths": depths, "widths": widths, **IMAGENET}
 
 
 def perceptron(recipe: Recipe) -> Mapping[str, Any]:

@@ -150,7 +150,7 @@ class Trainer:
             self.progress = Progress(**json.loads(str(kept["progress"])))
 
 
-def named(prefix: str, tree: Any) -> dict[str, np.ndarray]:
+def named(prefix: str, tree: Any) -> dict[str, Any]:
     """The arrays of a tree by their places in it."""
     return {prefix + jax.tree_util.keystr(place): np.asarray(one) for place, one in jax.tree_util.tree_leaves_with_path(tree)}
 
@@ -203,7 +203,7 @@ def predict(model: nnx.Module, data: Data, settings: Settings) -> tuple[np.ndarr
 
 
 @nnx.jit
-def forward(model: Any, inputs: jax.Array) -> jax.Array:
+def forward(model: Any, inputs: Any) -> jax.Array:
     return model(inputs).astype(jnp.float32)
 
 
