@@ -92,7 +92,7 @@ def loading(packs: tuple[Path, ...]) -> Callable[[], object]:
 def deciding(knowledge: Knowledge, request: str) -> Callable[[], object]:
     """Every slot of the first candidate, from the facts of the request; each value keeps the rule, the facts and what it overrode."""
     facts = read_facts(read_request(request), knowledge.vocabulary).facts
-    compared = propose(catalogue.models(), brief(knowledge, facts)).compared
+    compared = propose(catalogue.serving(str(facts["task.kind"].value)), brief(knowledge, facts)).compared
     known = {**facts, **(model_facts(compared[0]) if compared else {}), "data.series": Fact(1, Origin.STATED)}
     return lambda: decide(knowledge.rules, knowledge.rules.slots, known)
 
