@@ -8,27 +8,26 @@ from typing import Any
 from advisor import catalogue
 from advisor.recipe import Recipe
 
-# keras.applications by what timm's names of the same architecture begin with: module, factory, parameters in millions as
-# https://keras.io/api/applications has them.
+# Module and factory of keras.applications, by timm's name of the same architecture.
 KERAS_IMAGE = {
-    "convnext_tiny": ("convnext", "ConvNeXtTiny", 28.6),
-    "convnext_small": ("convnext", "ConvNeXtSmall", 50.2),
-    "convnext_base": ("convnext", "ConvNeXtBase", 88.5),
-    "convnext_large": ("convnext", "ConvNeXtLarge", 197.7),
-    "tf_efficientnetv2_s": ("efficientnet_v2", "EfficientNetV2S", 21.6),
-    "tf_efficientnetv2_m": ("efficientnet_v2", "EfficientNetV2M", 54.4),
-    "efficientnet_b0": ("efficientnet", "EfficientNetB0", 5.3),
-    "efficientnet_b3": ("efficientnet", "EfficientNetB3", 12.3),
-    "efficientnet_b4": ("efficientnet", "EfficientNetB4", 19.5),
-    "mobilenetv2_100": ("mobilenet_v2", "MobileNetV2", 3.5),
-    "mobilenetv3_small_100": ("mobilenet_v3", "MobileNetV3Small", 2.9),
-    "mobilenetv3_large_100": ("mobilenet_v3", "MobileNetV3Large", 5.4),
-    "densenet121": ("densenet", "DenseNet121", 8.1),
-    "inception_v3": ("inception_v3", "InceptionV3", 23.9),
-    "vgg16": ("vgg16", "VGG16", 138.4),
-    "resnet50": ("resnet", "ResNet50", 25.6),
-    "resnet101": ("resnet", "ResNet101", 44.7),
-    "resnet152": ("resnet", "ResNet152", 60.4),
+    "convnext_tiny": ("convnext", "ConvNeXtTiny"),
+    "convnext_small": ("convnext", "ConvNeXtSmall"),
+    "convnext_base": ("convnext", "ConvNeXtBase"),
+    "convnext_large": ("convnext", "ConvNeXtLarge"),
+    "tf_efficientnetv2_s": ("efficientnet_v2", "EfficientNetV2S"),
+    "tf_efficientnetv2_m": ("efficientnet_v2", "EfficientNetV2M"),
+    "efficientnet_b0": ("efficientnet", "EfficientNetB0"),
+    "efficientnet_b3": ("efficientnet", "EfficientNetB3"),
+    "efficientnet_b4": ("efficientnet", "EfficientNetB4"),
+    "mobilenetv2_100": ("mobilenet_v2", "MobileNetV2"),
+    "mobilenetv3_small_100": ("mobilenet_v3", "MobileNetV3Small"),
+    "mobilenetv3_large_100": ("mobilenet_v3", "MobileNetV3Large"),
+    "densenet121": ("densenet", "DenseNet121"),
+    "inception_v3": ("inception_v3", "InceptionV3"),
+    "vgg16": ("vgg16", "VGG16"),
+    "resnet50": ("resnet", "ResNet50"),
+    "resnet101": ("resnet", "ResNet101"),
+    "resnet152": ("resnet", "ResNet152"),
 }
 STAND_INS = (
     "mobilenetv3_small_100",
@@ -63,7 +62,7 @@ PERCEPTRON = {"hidden": 256, "layers": 3}  # the catalogue's mlp
 
 def keras_image(recipe: Recipe) -> dict[str, Any]:
     """The network of keras.applications: the design's, or of those kept as stand-ins the one nearest in parameters."""
-    module, factory, _ = KERAS_IMAGE[_keras_twin(recipe) or _nearest(recipe, STAND_INS)]
+    module, factory = KERAS_IMAGE[_keras_twin(recipe) or _nearest(recipe, STAND_INS)]
     return {"module": module, "factory": factory}
 
 
@@ -106,7 +105,9 @@ def _of_keras_image(recipe: Recipe) -> list[str]:
         )
     else:
         first = f"The network is keras.applications' {factory}, the architecture of the design's {model.id}."
-    weights = "Its pretrained weights are those that Keras brings, trained on ImageNet-1k; the design's may have seen more."
+        if factory.startswith("ResNet"):
+            first += " Keras has its first version, which halves images in the 1x1 convolution of a block; timm's does in the 3x3 one."
+    weights = "Its pretrained weights are those that keras.applications brings for ImageNet-1k's classes, not the design's."
     drop_path = [one.value for one in recipe.regularization if one.name == "drop_path"]
     left_out = [f"keras.applications sets no drop path: the recipe's {drop_path[0]} is left out."] if drop_path else []
     runs = (
@@ -135,6 +136,7 @@ def _keras_twin(recipe: Recipe) -> str | None:
 
 
 def _nearest(recipe: Recipe, names: tuple[str, ...]) -> str:
-    entry = catalogue.models().get(recipe.model.id)
-    millions = entry.parameters.value / 1e6 if entry and entry.parameters else 0.0
-    return min(names, key=lambda name: abs(KERAS_IMAGE[name][2] - millions))
+    """Of the architectures the one whose parameters, as the catalogue has them, are nearest to the design's in number."""
+    counts = {name.split(".")[0]: entry.parameters.value for name, entry in catalogue.models().items() if entry.parameters}
+    own = counts.get(recipe.model.id.split(".")[0], 0.0)
+    return min(names, key=lambda name: abs(counts[name] - own))

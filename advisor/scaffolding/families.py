@@ -234,8 +234,3 @@ FAMILIES = (
         values=table_values,
     ),
 )
-
-
-def family_of(recipe: Recipe, task: str) -> Family | None:
-    """The family that covers a design, or None."""
-    return next((family for family in FAMILIES if family.covers(recipe, task)), None)

@@ -14,7 +14,8 @@ import yaml
 from advisor import Report, design, scaffold
 from advisor.cli.main import main
 from advisor.errors import UsageError
-from advisor.scaffolding.families import FAMILIES, family_of
+from advisor.scaffolding.families import FAMILIES
+from advisor.scaffolding.frameworks import family_for
 from advisor.scaffolding.project import project_texts
 from tests.conftest import EXAMPLES
 from tests.render.reports import ATTACK
@@ -25,7 +26,7 @@ FILES = {"train.py", "evaluate.py", "export.py", "tune.py", "task.py", "config.y
 def covered_examples() -> list[str]:
     """Every example whose design has a project."""
     reports = {path.stem: design(path, "none") for path in sorted(EXAMPLES.glob("*.yaml"))}
-    return [name for name, report in reports.items() if report.recipe and family_of(report.recipe, kind_of(report))]
+    return [name for name, report in reports.items() if report.recipe and family_for(report.recipe, kind_of(report), {})]
 
 
 def kind_of(report: Report) -> str:
@@ -48,7 +49,7 @@ def test_the_settings_are_the_reports_recipe(example: str) -> None:
 
 def test_every_family_has_an_example() -> None:
     reports = [design(EXAMPLES / f"{name}.yaml", "none") for name in COVERED]
-    families = {family_of(report.recipe, kind_of(report)) for report in reports if report.recipe}
+    families = {family_for(report.recipe, kind_of(report), {}) for report in reports if report.recipe}
     assert families == set(FAMILIES)
 
 
