@@ -69,7 +69,7 @@ def keras_image(recipe: Recipe) -> dict[str, Any]:
 def flax_image(recipe: Recipe) -> dict[str, Any]:
     """The sizes of the network: the design's, or of the ConvNeXts the one nearest in parameters."""
     name = recipe.model.id.split(".")[0]
-    weights = recipe.model.id if recipe.model.pretrained and name in (*VIT, *CONVNEXT) else None
+    weights = _flax_weights(recipe)
     if name in VIT:
         width, depth, heads = VIT[name]
         scale = HALVES if "augreg" in recipe.model.id else IMAGENET
@@ -123,12 +123,21 @@ def _of_flax_image(recipe: Recipe) -> list[str]:
     if name.split(".")[0] in (*VIT, *CONVNEXT):
         weights = "timm's pretrained weights are downloaded into it" if recipe.model.pretrained else "random weights"
         return [f"The network is the design's {name}, written out in Flax NNX in network.py; {weights}.", gpu]
-    stand_in = _nearest(recipe, tuple(CONVNEXT))
+    stand_in, weights = _nearest(recipe, tuple(CONVNEXT)), _flax_weights(recipe)
+    start = f"from timm's {weights} (licence {catalogue.models()[weights].license})" if weights else "from random weights"
     return [
-        f"{name} is not written out in Flax here: this project trains {stand_in}, the nearest in parameters that is, from random weights. "
-        "Name PyTorch as the framework to train the design's own model with its pretrained weights.",
+        f"{name} is not written out in Flax here: this project trains {stand_in}, the nearest in parameters that is, {start}. "
+        "Name PyTorch as the framework to train the design's own model.",
         gpu,
     ]
+
+
+def _flax_weights(recipe: Recipe) -> str | None:
+    """The timm model whose weights a run starts from: the design's, or the catalogue's of the architecture that stands for it."""
+    if not recipe.model.pretrained or recipe.model.id.split(".")[0] in (*VIT, *CONVNEXT):
+        return recipe.model.id if recipe.model.pretrained else None
+    stand_in = _nearest(recipe, tuple(CONVNEXT))
+    return next(name for name in catalogue.models() if name.split(".")[0] == stand_in)
 
 
 def _keras_twin(recipe: Recipe) -> str | None:

@@ -25,7 +25,7 @@ COMMON = {
     "training": ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
     "lightning": ("numpy", "optuna", "pytorch-lightning", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
     "agent": ("gymnasium", "numpy", "optuna", "pyyaml", "tensorboard", "torch"),
-    "keras": ("h5py", "keras", "numpy", "optuna", "pyyaml", "scikit-learn", "scipy", "tensorboard", "tensorflow"),
+    "keras": ("keras", "numpy", "optuna", "pyyaml", "scikit-learn", "scipy", "tensorboard", "tensorflow"),
     "jax": (
         "flax",
         "jax",

@@ -198,11 +198,11 @@ def test_a_task_that_keras_has_no_project_for_gets_pytorch_and_is_told() -> None
     ]
 
 
-def test_random_weights_instead_of_pretrained_ones_are_a_setting_that_says_so() -> None:
+def test_the_weights_that_a_flax_network_starts_from_are_named() -> None:
     known, stranger = designed("defects", "JAX"), with_model(designed("defects", "JAX"), "resnet50.a1_in1k")
-    assert yaml.safe_load(project_texts(known)["config.yaml"])["architecture"]["weights"] == "convnext_tiny.in12k_ft_in1k"
-    assert yaml.safe_load(project_texts(stranger)["config.yaml"])["architecture"]["weights"] is None
-    assert any("random weights" in note for note in notes_on_framework(stranger))
+    for report in (known, stranger):
+        assert yaml.safe_load(project_texts(report)["config.yaml"])["architecture"]["weights"] == "convnext_tiny.in12k_ft_in1k"
+    assert "from timm's convnext_tiny.in12k_ft_in1k (licence apache-2.0)" in notes_on_framework(stranger)[0]
 
 
 @pytest.mark.slow
