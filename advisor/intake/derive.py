@@ -204,7 +204,7 @@ def _derive_dataset(notes: Notes, datasets: list[DatasetEntry]) -> None:
 def _derive_samples(request: Request, notes: Notes, counts: Counts) -> None:
     """Samples from a size in hours, tokens, days or series; what that rests on is an assumption where it is a typical value."""
     detail, assumed, kind = quoted("data.size", request.data.size or ""), notes.words.assumed, notes.value("task.kind")
-    if kind == "series_classification" and counts.series and "data.samples" in counts.derived:
+    if kind == "series_classification" and counts.series and "samples" in counts.derived:
         notes.facts.pop("data.samples", None)  # each series is a sample there, not each of its steps
     if "data.samples" in notes.facts:
         return
