@@ -72,7 +72,7 @@ _WORDS = words(
     train deploy deployed run running serve serving with each of the a an and on in for only x via per have has we one our from device
     devices card cards chip chips accelerator accelerators memory ram nvidia amd google aws gcp azure colab kaggle cloud cluster
     server workstation desktop laptop local premise prem premises machine instance vm pro free tier target training inference
-    deployment all total available node nvlink pcie sxm computer gpu gpus cpu tpu tpus v core
+    deployment all total available consumer commodity node nvlink pcie sxm computer gpu gpus cpu tpu tpus v core
     """
 )
 

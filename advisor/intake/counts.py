@@ -19,6 +19,7 @@ from advisor.intake.count_patterns import (
     PLURAL,
     PLUS,
     RANGE,
+    TIMES,
     TOKENS,
     UNLABELLED,
     VOLUME,
@@ -50,6 +51,7 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     text.refuse_negative()
     per_class = [number(match["value"]) for match in text.take_all(PER_CLASS)]
     lengths = [_whole_number(text, match["value"], match.span()) for match in text.take_all(LENGTH)]
+    text.left = TIMES.sub(" , ", text.left)
     text.left = OF_LENGTH.sub(lambda match: f"of {match['value']} steps ", text.left)
     tokens = text.take(TOKENS)
     for lasting in list(EACH_LASTS.finditer(text.left)):
@@ -87,7 +89,10 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
 
 
 # Where both are counted, each text with its picture is a sample, and the pictures come more than once.
-TEXTS, PICTURES = frozenset({"question", "pair", "dialogue", "conversation", "instruction"}), frozenset({"image", "photo", "picture", "video"})
+TEXTS, PICTURES = (
+    frozenset({"question", "pair", "dialogue", "conversation", "instruction"}),
+    frozenset({"image", "photo", "picture", "video"}),
+)
 
 
 # --- taking numbers out of the text ----------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_contradictory_or_unknown_resources_are_errors(read, said: str, why: str
         ("dual RTX 3090", "multi_gpu", "rtx-3090", 2, None),
         ("one RTX 4090 24GB", "gpu", "rtx-4090", 1, 24), ("Colab T4", "gpu", "t4", 1, None),
         ("2 nodes with 8 H100 each", "multi_gpu", "h100", 16, None),
-        ("10 A10G", "multi_gpu", "a10g", 10, None), ("TPU v4-8", "tpu", "tpu-v4", 4, None), ("TPU v5e-8", "tpu", "tpu-v5e", 8, None),
+        ("10 A10G", "multi_gpu", "a10g", 10, None), ("TPU v4-8", "tpu", "tpu-v4", 4, None), ("128 TPU v4", "tpu", "tpu-v4", 128, None), ("TPU v5e-8", "tpu", "tpu-v5e", 8, None),
         ("TPU v5p-8", "tpu", "tpu-v5p", 4, None),
         ("TPU", "tpu", None, 1, None),
         ("M2 Max", "apple", "apple-m2-max", 1, None),
