@@ -6,11 +6,10 @@ import math
 from pathlib import Path
 
 import pytest
-
-import advisor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import advisor
 from advisor import catalogue
 from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.loading import Knowledge, load_knowledge
