@@ -42,6 +42,7 @@ CLOSED: dict[str, Value] = {
     "task.objective": "any",
 }
 SEQUENCE_KINDS = frozenset({"text_generation", "instruction_tuning", "preference_tuning"})
+AGENT_KINDS = frozenset({"reinforcement_discrete", "reinforcement_continuous", "reinforcement_offline"})
 SERIES_KINDS = frozenset({"forecasting", "anomaly_detection"})
 IMAGE_DOMAINS = frozenset({"cv", "video", "multimodal", "rl"})
 
@@ -94,7 +95,7 @@ def _derive_base_model(request: Request, notes: Notes, catalogue: Catalogue) -> 
         ids = index.exact(said) or _with_size(said, catalogue) or _architecture(said, index, notes)
         ids = _serving(ids, notes, catalogue) or _stand_in(said, notes, catalogue) or ids
         if ids:
-            notes.state("setup.base_model", ids[0], detail, BASE_MODEL)
+            notes.state("setup.base_model", _as_observed(ids[0], notes, catalogue), detail, BASE_MODEL)
         else:
             near = index.nearest(said)
             notes.derive("setup.base_model", UNKNOWN, detail)
@@ -116,6 +117,16 @@ def _architecture(said: str, index: NameIndex, notes: Notes) -> tuple[str, ...]:
             "read as", f"{quoted(BASE_MODEL, said)} is read as {ids[0]}: the same architecture; mind the licence of its own weights"
         )
     return ids[:1]
+
+
+def _as_observed(id_: str, notes: Notes, catalogue: Catalogue) -> str:
+    """An agent's algorithm names no network: of those in its line, the one for what the agent sees."""
+    family = {"vector": "mlp", "pixels": "cnn"}.get(str(notes.value("data.observation")))
+    named = catalogue.models[id_]
+    if named.family == family or notes.value("task.kind") not in AGENT_KINDS:
+        return id_
+    fits = (entry.id for entry in catalogue.models.values() if entry.line == named.line and entry.family == family)
+    return next(iter(_serving(fits, notes, catalogue)), id_)
 
 
 def _serving(ids: Iterable[str], notes: Notes, catalogue: Catalogue) -> tuple[str, ...]:

@@ -101,6 +101,19 @@ def test_a_model_that_is_not_in_the_catalogue_is_stood_in_for_by_its_nearest_kin
     assert f'"{name}" is no model of the catalogue' in said and "stands in for it" in said
 
 
+@pytest.mark.parametrize(
+    ("specific", "name", "network"),
+    [("LunarLander, discrete actions", "DQN", "dqn_mlp"), ("Atari, discrete actions", "PPO", "ppo_cnn"), ("CartPole", "PPO", "ppo_mlp")],
+)
+def test_a_named_agent_gets_the_network_for_what_it_sees(specific: str, name: str, network: str) -> None:
+    report = answer(
+        task={"type": "RL", "domain": "RL", "specificTask": specific},
+        data={"size": "1M env steps", "distribution": None},
+        existingSetup={"baseModel": name},
+    )
+    assert report.recipe and report.recipe.model.id == network
+
+
 def test_a_fitting_base_model_is_no_matter_for_a_notice() -> None:
     report = answer(existingSetup={"baseModel": "ResNet-50"})
     assert told(report, "not used") == "" and any("resnet50" in candidate.model.id for candidate in report.candidates)
