@@ -21,6 +21,8 @@ ADJUSTED_BALANCE = ("imbalanced", "long_tail")  # for which the loss rules adjus
 Facts = Mapping[str, Any]
 Changes = dict[str, Any]
 TABLES = ("tabular_classification", "tabular_regression")
+EXTRACTORS = {"audio-spectrogram-transformer": "ASTFeatureExtractor", "wav2vec2-bert": "SeamlessM4TFeatureExtractor"}
+TUNED = ("full", "layer_decay", "freeze", "linear_probe", "scratch")  # adaptations that change a model's own weights
 COMMON = {
     "training": ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
     "agent": ("gymnasium", "numpy", "optuna", "pyyaml", "tensorboard", "torch"),
@@ -30,7 +32,10 @@ COMMON = {
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of project. `miniature` gives what a smoke run lays over the settings, `values` what the template is told."""
+    """One kind of project: `miniature` gives what a smoke run lays over the settings, `values` what the template is told.
+
+    Where `adaptations` or `losses` are named, it covers designs with one of them alone; `modules` are folders of further scripts.
+    """
 
     name: str
     about: str
@@ -42,11 +47,14 @@ class Family:
     skeleton: str = "training"
     evaluations: int = 1
     adaptations: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def covers(self, recipe: Recipe, task: str) -> bool:
         fits = not self.adaptations or recipe.model.adaptation in self.adaptations
-        return recipe.model.library in self.library and task in self.tasks and fits
+        learns = not self.losses or recipe.loss[0].name in self.losses
+        return recipe.model.library in self.library and task in self.tasks and fits and learns
 
 
 def _image_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
@@ -123,6 +131,46 @@ def _agent_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     }
 
 
+def _sound_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    own = recipe.model.library == "torch"
+    extractor = "" if own else _extractor(recipe)
+    several = facts.get("challenge.multi_label") is True
+    labels = "label (several apart by ;)" if several else "label"
+    return {
+        "data": f"a folder with manifest.csv (file, {labels}, and group where clips belong together, as those of a speaker do) and WAV files",
+        "several": several,
+        "factory": _factory(recipe),
+        "source": source_of(_factory(recipe)) if own else "",
+        "extractor": extractor,
+        "spectrogram": extractor == "ASTFeatureExtractor",
+        "masked_frames": 1 if task == "keyword_spotting" else 4,  # the recipe's: 48 bands and 48 frames, 24 bands and 96 frames
+        **_frozen(recipe),
+    }
+
+
+def _speech_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    extractor = _extractor(recipe)
+    return {
+        "data": "a folder with manifest.csv (file, text, and group where recordings belong together, as those of a speaker do) and WAV files",
+        "extractor": extractor,
+        "features": extractor == "SeamlessM4TFeatureExtractor",
+        **_frozen(recipe),
+    }
+
+
+def _frozen(recipe: Recipe) -> Changes:
+    return {
+        "partly": recipe.model.adaptation in ("freeze", "linear_probe"),
+        "freezes_convolutions": any(one.name == "freeze_feature_encoder" for one in recipe.regularization),
+    }
+
+
+def _extractor(recipe: Recipe) -> str:
+    """The class of transformers that makes the inputs of an audio model."""
+    entry = catalogue.models().get(recipe.model.id)
+    return EXTRACTORS.get(str(entry.build.config.get("model_type")) if entry else "", "Wav2Vec2FeatureExtractor")
+
+
 def _factory(recipe: Recipe) -> str:
     """The class or function that the catalogue builds the model with."""
     entry = catalogue.models().get(recipe.model.id)
@@ -168,6 +216,46 @@ FAMILIES = (
             "Win rate and the like need a judge: train.py watches the loss of held-out answers instead.",
             "8-bit optimizers and 4-bit bases need a GPU and bitsandbytes; a smoke run does without.",
         ),
+    ),
+    Family(
+        name="sound",
+        about="sounds and keywords with transformers or a small network of our own",
+        library=("transformers", "torch"),
+        tasks=("audio_classification", "keyword_spotting"),
+        requirements=("scipy", "transformers"),
+        miniature=miniature.audio,
+        adaptations=TUNED,
+        evaluations=2,
+        values=_sound_values,
+        modules=("audio",),
+    ),
+    Family(
+        name="ctc",
+        about="speech recognition with transformers: encoders with CTC, Whisper",
+        library=("transformers",),
+        tasks=("speech_recognition",),
+        requirements=("scipy", "transformers"),
+        miniature=miniature.audio,
+        adaptations=TUNED,
+        losses=("ctc",),
+        evaluations=2,
+        values=_speech_values,
+        modules=("audio", "speech"),
+        notes=("The letters are those of the transcripts; a language model over them, such as KenLM, would lower the errors further.",),
+    ),
+    Family(
+        name="whisper",
+        about="",
+        library=("transformers",),
+        tasks=("speech_recognition",),
+        requirements=("scipy", "tokenizers", "transformers"),
+        miniature=miniature.whisper,
+        adaptations=TUNED,
+        losses=("cross_entropy",),
+        evaluations=2,
+        values=_speech_values,
+        modules=("audio", "speech"),
+        notes=("Write your language, such as german, at project.language in config.yaml: each transcript then begins with its mark.",),
     ),
     Family(
         name="table",

@@ -45,6 +45,8 @@ SMALL = {
     "vocab_size": 512,
 }
 TOKENS = 32
+SECONDS = 1.0
+SMALL_CHANNELS = 16
 FEATURES = 8
 AGENT_PIXELS = 36  # the least that the usual convolutions of agents take
 
@@ -70,6 +72,22 @@ def timm(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
 def transformers(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     changes = run(recipe, input={"sequenceLength": TOKENS})
     return {**changes, "architecture": small_config(config)}
+
+
+def audio(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Short clips; the convolutions over a waveform keep their strides and lose their width."""
+    changes = run(recipe, input={"seconds": SECONDS})
+    if recipe.model.library == "torch":
+        return {**changes, "architecture": {"channels": SMALL_CHANNELS}}
+    narrow = {"conv_dim": [SMALL_CHANNELS] * len(config["conv_dim"])} if "conv_dim" in config else {}
+    return {**changes, "architecture": {**small_config(config), **narrow}}
+
+
+def whisper(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A second of sound makes a hundred frames, and half as many places of the encoder."""
+    marks = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3}
+    sizes = {**small_config(config), "max_source_positions": 50, **marks}
+    return {**run(recipe, input={"seconds": SECONDS}), "architecture": sizes}
 
 
 def small_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,8 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
     project = {"watch": watch, "seed": report.provenance.seed, "split": {"validation": SHARE, "test": SHARE}}
     if recipe.input.kind == "table":
         project["target"] = None
+    if family.name == "whisper":
+        project["language"] = None
     if recipe.input.kind == "series":
         frequency = next((str(fact.value) for fact in report.facts if fact.fact == "data.frequency"), "")
         project["season"] = SEASONS.get(frequency, 1)

@@ -15,7 +15,19 @@ import yaml
 from advisor import design, scaffold
 from tests.conftest import EXAMPLES
 
-TRAINED = ("defects", "tickets", "token_classification", "llm", "wide_table", "many_series", "graph_classification")
+TRAINED = (
+    "defects",
+    "tickets",
+    "token_classification",
+    "llm",
+    "wide_table",
+    "many_series",
+    "graph_classification",
+    "keyword_spotting",
+    "audio_classification",
+    "dictation",
+    "speech_recognition",
+)
 
 # Dies as a process that is killed does, with half of its fourth checkpoint written.
 KILLED = """

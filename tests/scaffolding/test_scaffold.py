@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -52,12 +53,39 @@ def test_every_family_has_an_example() -> None:
     assert families == set(FAMILIES)
 
 
+# Requests beside the examples whose projects have code that none of theirs has: an example, and what is changed in it.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "many_sounds": ("audio_classification", {"challenges": ["multi-label"]}),
+    "waveforms": ("audio_classification", {"existingSetup": {"framework": "PyTorch", "baseModel": "facebook/hubert-base-ls960"}}),
+    "features": ("speech_recognition", {"existingSetup": {"framework": "PyTorch", "baseModel": "facebook/w2v-bert-2.0"}}),
+}
+
+
+def design_variant(name: str) -> Report:
+    example, changes = VARIANTS[name]
+    return design({**yaml.safe_load((EXAMPLES / f"{example}.yaml").read_text(encoding="utf-8")), **changes}, "none")
+
+
 def test_every_project_is_formatted_and_linted_clean(tmp_path: Path) -> None:
     for example in COVERED:
         scaffold(design(EXAMPLES / f"{example}.yaml", "none"), tmp_path / example)
+    for variant in VARIANTS:
+        scaffold(design_variant(variant), tmp_path / variant)
     for command in (["check"], ["format", "--check"]):
         found = subprocess.run([sys.executable, "-m", "ruff", *command, str(tmp_path)], capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize(
+    ("variant", "part"),
+    [
+        ("many_sounds", "binary_cross_entropy_with_logits"),
+        ("waveforms", "freeze_feature_encoder()"),
+        ("features", "SeamlessM4TFeatureExtractor"),
+    ],
+)
+def test_a_project_has_the_code_that_its_design_asks_for(variant: str, part: str) -> None:
+    assert part in project_texts(design_variant(variant))["task.py"]
 
 
 @pytest.mark.parametrize("example", COVERED)
