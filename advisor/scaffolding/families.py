@@ -131,6 +131,20 @@ def _agent_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     }
 
 
+def _segmentation_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    library = recipe.model.library
+    return {
+        "data": "a folder with images/ and masks/, PNGs of the same names with class numbers (255: void); groups.csv (file, group) if any",
+        "library": library,
+        "factory": _factory(recipe),
+        "backbone": {"segmentation_models_pytorch": "encoder."}.get(
+            library, "segformer." if _model_type(recipe) == "segformer" else "backbone."
+        ),
+        "partly": recipe.model.adaptation in ("freeze", "linear_probe"),
+        "requirements": {"transformers": ("transformers",), "segmentation_models_pytorch": ("segmentation-models-pytorch",)}.get(library, ()),
+    }
+
+
 def _sound_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     own = recipe.model.library == "torch"
     extractor = "" if own else _extractor(recipe)
@@ -142,6 +156,7 @@ def _sound_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
         "factory": _factory(recipe),
         "source": source_of(_factory(recipe)) if own else "",
         "extractor": extractor,
+        "requirements": () if own else ("transformers",),
         "spectrogram": extractor == "ASTFeatureExtractor",
         "masked_frames": 1 if task == "keyword_spotting" else 4,  # the recipe's: 48 bands and 48 frames, 24 bands and 96 frames
         **_frozen(recipe),
@@ -167,8 +182,13 @@ def _frozen(recipe: Recipe) -> Changes:
 
 def _extractor(recipe: Recipe) -> str:
     """The class of transformers that makes the inputs of an audio model."""
+    return EXTRACTORS.get(_model_type(recipe), "Wav2Vec2FeatureExtractor")
+
+
+def _model_type(recipe: Recipe) -> str:
+    """The architecture by transformers' name."""
     entry = catalogue.models().get(recipe.model.id)
-    return EXTRACTORS.get(str(entry.build.config.get("model_type")) if entry else "", "Wav2Vec2FeatureExtractor")
+    return str(entry.build.config.get("model_type", "")) if entry else ""
 
 
 def _factory(recipe: Recipe) -> str:
@@ -218,11 +238,22 @@ FAMILIES = (
         ),
     ),
     Family(
+        name="segmentation",
+        about="semantic segmentation with transformers, segmentation_models_pytorch or torchvision",
+        library=("transformers", "segmentation_models_pytorch", "torchvision"),
+        tasks=("semantic_segmentation",),
+        requirements=("pillow", "torchvision"),
+        miniature=miniature.dense,
+        adaptations=TUNED,
+        values=_segmentation_values,
+        notes=("evaluate.py fits each image into a square of the recipe's size: cut larger ones into tiles of it first.",),
+    ),
+    Family(
         name="sound",
         about="sounds and keywords with transformers or a small network of our own",
         library=("transformers", "torch"),
         tasks=("audio_classification", "keyword_spotting"),
-        requirements=("scipy", "transformers"),
+        requirements=("scipy",),
         miniature=miniature.audio,
         adaptations=TUNED,
         evaluations=2,

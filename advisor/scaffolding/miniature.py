@@ -47,6 +47,8 @@ SMALL = {
 TOKENS = 32
 SECONDS = 1.0
 SMALL_CHANNELS = 16
+PIXELS = 64
+STAGE_WIDTH = 16  # of the first stage of a backbone, and that much wider each stage
 FEATURES = 8
 AGENT_PIXELS = 36  # the least that the usual convolutions of agents take
 
@@ -88,6 +90,29 @@ def whisper(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     marks = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3}
     sizes = {**small_config(config), "max_source_positions": 50, **marks}
     return {**run(recipe, input={"seconds": SECONDS}), "architecture": sizes}
+
+
+def dense(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Small images; a backbone of single layers a stage, narrow ones where its configuration names widths."""
+    changes = run(recipe, input={"imageSize": PIXELS})
+    if recipe.model.library == "segmentation_models_pytorch":
+        return {**changes, "architecture": {"encoder_name": "resnet18"}}
+    return {**changes, "architecture": small_backbone(config)} if recipe.model.library == "transformers" else changes
+
+
+def small_backbone(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with one layer a stage and an eighth of the width, backbones within it too."""
+    small = small_config(config)
+    for name, value in config.items():
+        if isinstance(value, dict):
+            small[name] = small_backbone(value)
+        elif name == "depths":
+            small[name] = [1] * len(value)
+        elif name == "hidden_sizes":
+            small[name] = [STAGE_WIDTH * (number + 1) for number in range(len(value))]
+    if "auxiliary_in_channels" in small and "hidden_sizes" in small["backbone_config"]:
+        small["auxiliary_in_channels"] = small["backbone_config"]["hidden_sizes"][2]
+    return small
 
 
 def small_config(config: Mapping[str, Any]) -> dict[str, Any]:

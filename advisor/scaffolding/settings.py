@@ -24,7 +24,14 @@ TRIALS = 30
 STARTUP_TRIALS = 5
 
 SEASONS = {"hourly": 24, "daily": 7, "weekly": 52, "monthly": 12, "quarterly": 4}  # steps after which a series is likely to repeat
-BUILT_FROM_SETTINGS = ("torch", "rtdl_revisiting_models", "torch_geometric", "stable_baselines3")
+BUILT_FROM_SETTINGS = (
+    "torch",
+    "rtdl_revisiting_models",
+    "torch_geometric",
+    "stable_baselines3",
+    "torchvision",
+    "segmentation_models_pytorch",
+)
 
 _ABOUT = {
     "recipe": "The design report's recipe, number for number; why each is as it is stands in the report's decisions.",
