@@ -22,6 +22,8 @@ Facts = Mapping[str, Any]
 Changes = dict[str, Any]
 TABLES = ("tabular_classification", "tabular_regression")
 EXTRACTORS = {"audio-spectrogram-transformer": "ASTFeatureExtractor", "wav2vec2-bert": "SeamlessM4TFeatureExtractor"}
+UNNORMALIZED = ("rt_detr", "rt_detr_v2", "d_fine")  # detectors that take pixels between 0 and 1 as they are
+COCO_CLASSES = 80  # where the request names no number: arXiv:1405.0312
 TUNED = ("full", "layer_decay", "freeze", "linear_probe", "scratch")  # adaptations that change a model's own weights
 COMMON = {
     "training": ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
@@ -141,7 +143,21 @@ def _segmentation_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
             library, "segformer." if _model_type(recipe) == "segformer" else "backbone."
         ),
         "partly": recipe.model.adaptation in ("freeze", "linear_probe"),
-        "requirements": {"transformers": ("transformers",), "segmentation_models_pytorch": ("segmentation-models-pytorch",)}.get(library, ()),
+        "requirements": {"transformers": ("transformers",), "segmentation_models_pytorch": ("segmentation-models-pytorch",)}.get(
+            library, ()
+        ),
+    }
+
+
+def _detection_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    kind = _model_type(recipe)
+    return {
+        "data": "a folder with images/ and annotations.json in COCO's format (an image may name its group, where images belong together)",
+        "normalizes": kind not in UNNORMALIZED,
+        "backbone": "vit." if kind == "yolos" else "model.backbone.",
+        "softmax": kind in ("detr", "yolos"),
+        "classes": COCO_CLASSES,
+        "partly": recipe.model.adaptation in ("freeze", "linear_probe"),
     }
 
 
@@ -149,9 +165,9 @@ def _sound_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     own = recipe.model.library == "torch"
     extractor = "" if own else _extractor(recipe)
     several = facts.get("challenge.multi_label") is True
-    labels = "label (several apart by ;)" if several else "label"
+    labels = "label (several joined by ;)" if several else "label"
     return {
-        "data": f"a folder with manifest.csv (file, {labels}, and group where clips belong together, as those of a speaker do) and WAV files",
+        "data": f"a folder with manifest.csv (file, {labels}, and group where clips belong together) and WAV files",
         "several": several,
         "factory": _factory(recipe),
         "source": source_of(_factory(recipe)) if own else "",
@@ -166,7 +182,7 @@ def _sound_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
 def _speech_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     extractor = _extractor(recipe)
     return {
-        "data": "a folder with manifest.csv (file, text, and group where recordings belong together, as those of a speaker do) and WAV files",
+        "data": "a folder with manifest.csv (file, text, and group, such as the speaker, if any) and WAV files",
         "extractor": extractor,
         "features": extractor == "SeamlessM4TFeatureExtractor",
         **_frozen(recipe),
@@ -247,6 +263,16 @@ FAMILIES = (
         adaptations=TUNED,
         values=_segmentation_values,
         notes=("evaluate.py fits each image into a square of the recipe's size: cut larger ones into tiles of it first.",),
+    ),
+    Family(
+        name="detection",
+        about="object detection with transformers",
+        library=("transformers",),
+        tasks=("object_detection",),
+        requirements=("pillow", "pycocotools", "scipy", "timm", "torchvision", "transformers"),
+        miniature=miniature.detection,
+        adaptations=TUNED,
+        values=_detection_values,
     ),
     Family(
         name="sound",

@@ -29,6 +29,7 @@ TIMM_MINIATURES = {
 }
 TIMM_OTHER = "test_vit"
 TIMM_PIXELS = 64
+QUERIES = 10
 
 # The settings of transformers' configurations that make a model large, each at a size that keeps every kind of layer.
 SMALL = {
@@ -48,6 +49,7 @@ TOKENS = 32
 SECONDS = 1.0
 SMALL_CHANNELS = 16
 PIXELS = 64
+QUERIES = 10
 STAGE_WIDTH = 16  # of the first stage of a backbone, and that much wider each stage
 FEATURES = 8
 AGENT_PIXELS = 36  # the least that the usual convolutions of agents take
@@ -98,6 +100,15 @@ def dense(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     if recipe.model.library == "segmentation_models_pytorch":
         return {**changes, "architecture": {"encoder_name": "resnet18"}}
     return {**changes, "architecture": small_backbone(config)} if recipe.model.library == "transformers" else changes
+
+
+def detection(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Few queries; of the detectors' backbones only plain transformers are cut, since the others' widths hang together."""
+    small = {**config, "num_queries": QUERIES, "decoder_layers": 2}
+    if config["model_type"] == "rf_detr":
+        backbone = {**small_config(config["backbone_config"]), "num_hidden_layers": 4, "out_indices": [1, 2, 3, 4]}
+        small |= {"backbone_config": backbone, "d_model": SMALL["hidden_size"], "decoder_ffn_dim": SMALL["ffn_dim"], "group_detr": 2}
+    return {**run(recipe, input={"imageSize": PIXELS}), "architecture": small}
 
 
 def small_backbone(config: Mapping[str, Any]) -> dict[str, Any]:

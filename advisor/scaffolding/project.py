@@ -49,7 +49,9 @@ def project_texts(report: Report, request: Request | None = None) -> dict[str, s
         **shared_files(family),
         "task.py": render_task(family, values),
         "config.yaml": settings_text(settings_of(report, recipe, family, build.config, values.get("watch", recipe.metric))),
-        "requirements.txt": pinned((*COMMON[family.skeleton], *family.requirements, *values.get("requirements", ()), *of_optimizer(recipe))),
+        "requirements.txt": pinned(
+            (*COMMON[family.skeleton], *family.requirements, *values.get("requirements", ()), *of_optimizer(recipe))
+        ),
         "README.md": render_markdown_template("scaffold/README.md.j2", report=report, family=family, data=values["data"]),
         "model_card.md": render_model_card(report, request),
     }

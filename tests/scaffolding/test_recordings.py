@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import yaml
 from scipy.io import wavfile
 
-from advisor.resources import data_folder
+from tests.scaffolding.scripts import load
 from tests.scaffolding.test_projects import run, write_project
 
+TRAINING = """
+import runpy, sys
+for name in ("train", "evaluate"):
+    sys.argv = [f"{name}.py", "--data", ".."]
+    runpy.run_path(f"{name}.py", run_name="__main__")
+"""
 PITCHES = {"low": 200, "middle": 400, "high": 800}
-
-
-def load(folder: str, name: str) -> ModuleType:
-    """One of the scripts that projects are given."""
-    spec = importlib.util.spec_from_file_location(name, data_folder("templates") / "scaffold" / folder / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def tone(pitch: float, rate: int, seconds: float = 1.0) -> np.ndarray:
@@ -78,7 +73,6 @@ def test_a_keyword_spotter_learns_from_wav_files(tmp_path: Path) -> None:
     config["recipe"]["optimizer"]["learningRate"] = 3e-3
     config["project"]["workers"] = 0
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    code = "import runpy, sys\nfor name in ('train', 'evaluate'):\n    sys.argv = [name, '--data', '..']\n    runpy.run_path(f'{name}.py', run_name='__main__')"
-    done = run(code, folder)
+    done = run(TRAINING, folder)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads((folder / "runs" / "train" / "evaluation.json").read_text(encoding="utf-8"))["accuracy"] >= 0.8

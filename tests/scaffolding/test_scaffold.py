@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -19,6 +18,7 @@ from advisor.scaffolding.families import FAMILIES, family_of
 from advisor.scaffolding.project import project_texts
 from tests.conftest import EXAMPLES
 from tests.render.reports import ATTACK
+from tests.scaffolding.variants import VARIANTS, design_variant
 
 FILES = {"train.py", "evaluate.py", "export.py", "tune.py", "task.py", "config.yaml", "requirements.txt", "README.md", "model_card.md"}
 
@@ -53,19 +53,6 @@ def test_every_family_has_an_example() -> None:
     assert families == set(FAMILIES)
 
 
-# Requests beside the examples whose projects have code that none of theirs has: an example, and what is changed in it.
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "many_sounds": ("audio_classification", {"challenges": ["multi-label"]}),
-    "waveforms": ("audio_classification", {"existingSetup": {"framework": "PyTorch", "baseModel": "facebook/hubert-base-ls960"}}),
-    "features": ("speech_recognition", {"existingSetup": {"framework": "PyTorch", "baseModel": "facebook/w2v-bert-2.0"}}),
-}
-
-
-def design_variant(name: str) -> Report:
-    example, changes = VARIANTS[name]
-    return design({**yaml.safe_load((EXAMPLES / f"{example}.yaml").read_text(encoding="utf-8")), **changes}, "none")
-
-
 def test_every_project_is_formatted_and_linted_clean(tmp_path: Path) -> None:
     for example in COVERED:
         scaffold(design(EXAMPLES / f"{example}.yaml", "none"), tmp_path / example)
@@ -82,6 +69,11 @@ def test_every_project_is_formatted_and_linted_clean(tmp_path: Path) -> None:
         ("many_sounds", "binary_cross_entropy_with_logits"),
         ("waveforms", "freeze_feature_encoder()"),
         ("features", "SeamlessM4TFeatureExtractor"),
+        ("segformer", 'BACKBONE = "segformer."'),
+        ("unet", "smp.Unet("),
+        ("lraspp", "segmentation.lraspp_mobilenet_v3_large("),
+        ("rt_detr", "NORMALIZES = False"),
+        ("yolos", "softmax(-1)"),
     ],
 )
 def test_a_project_has_the_code_that_its_design_asks_for(variant: str, part: str) -> None:
