@@ -36,7 +36,8 @@ COMMON = {
 class Family:
     """One kind of project: `miniature` gives what a smoke run lays over the settings, `values` what the template is told.
 
-    Where `adaptations` or `losses` are named, it covers designs with one of them alone; `modules` are folders of further scripts.
+    Where `adaptations` are named, it covers designs with one of them alone, and with `only` those of which it is true; `modules` are
+    folders of further scripts.
     """
 
     name: str
@@ -49,14 +50,13 @@ class Family:
     skeleton: str = "training"
     evaluations: int = 1
     adaptations: tuple[str, ...] = ()
-    losses: tuple[str, ...] = ()
+    only: Callable[[Recipe], bool] = lambda recipe: True
     modules: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def covers(self, recipe: Recipe, task: str) -> bool:
         fits = not self.adaptations or recipe.model.adaptation in self.adaptations
-        learns = not self.losses or recipe.loss[0].name in self.losses
-        return recipe.model.library in self.library and task in self.tasks and fits and learns
+        return recipe.model.library in self.library and task in self.tasks and fits and self.only(recipe)
 
 
 def _image_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
@@ -158,6 +158,21 @@ def _detection_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
         "softmax": kind in ("detr", "yolos"),
         "classes": COCO_CLASSES,
         "partly": recipe.model.adaptation in ("freeze", "linear_probe"),
+    }
+
+
+def _diffusion_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    text = _factory(recipe) == "UNet2DConditionModel"
+    xl = text and "addition_embed_type" in catalogue.models()[recipe.model.id].build.config
+    return {
+        "data": "a folder with images and metadata.csv (file, text)" if text else "a folder of images",
+        "factory": _factory(recipe),
+        "text": text,
+        "xl": xl,
+        "pipeline": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline",
+        "lora": recipe.lora is not None,
+        "watch": "loss",
+        "requirements": ("transformers",) if text else (),
     }
 
 
@@ -275,6 +290,19 @@ FAMILIES = (
         values=_detection_values,
     ),
     Family(
+        name="diffusion",
+        about="image generation with diffusers: Stable Diffusion and SDXL with LoRA or whole, U-Nets over pixels",
+        library=("diffusers",),
+        tasks=("image_generation",),
+        requirements=("accelerate", "diffusers", "peft", "pillow", "safetensors", "torchvision"),
+        miniature=miniature.diffusion,
+        only=lambda recipe: _factory(recipe) in ("UNet2DConditionModel", "UNet2DModel"),
+        values=_diffusion_values,
+        notes=(
+            "FID needs some thousand samples and Inception's weights: train.py watches the denoising error of held-out images instead.",
+        ),
+    ),
+    Family(
         name="sound",
         about="sounds and keywords with transformers or a small network of our own",
         library=("transformers", "torch"),
@@ -294,7 +322,7 @@ FAMILIES = (
         requirements=("scipy", "transformers"),
         miniature=miniature.audio,
         adaptations=TUNED,
-        losses=("ctc",),
+        only=lambda recipe: recipe.loss[0].name == "ctc",
         evaluations=2,
         values=_speech_values,
         modules=("audio", "speech"),
@@ -308,7 +336,7 @@ FAMILIES = (
         requirements=("scipy", "tokenizers", "transformers"),
         miniature=miniature.whisper,
         adaptations=TUNED,
-        losses=("cross_entropy",),
+        only=lambda recipe: recipe.loss[0].name == "cross_entropy",
         evaluations=2,
         values=_speech_values,
         modules=("audio", "speech"),

@@ -30,6 +30,7 @@ TIMM_MINIATURES = {
 TIMM_OTHER = "test_vit"
 TIMM_PIXELS = 64
 QUERIES = 10
+WIDTH = 32  # channels of a U-Net, and its images' edge where they are pixels
 
 # The settings of transformers' configurations that make a model large, each at a size that keeps every kind of layer.
 SMALL = {
@@ -50,6 +51,7 @@ SECONDS = 1.0
 SMALL_CHANNELS = 16
 PIXELS = 64
 QUERIES = 10
+WIDTH = 32  # channels of a U-Net, and its images' edge where they are pixels
 STAGE_WIDTH = 16  # of the first stage of a backbone, and that much wider each stage
 FEATURES = 8
 AGENT_PIXELS = 36  # the least that the usual convolutions of agents take
@@ -109,6 +111,16 @@ def detection(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
         backbone = {**small_config(config["backbone_config"]), "num_hidden_layers": 4, "out_indices": [1, 2, 3, 4]}
         small |= {"backbone_config": backbone, "d_model": SMALL["hidden_size"], "decoder_ffn_dim": SMALL["ffn_dim"], "group_detr": 2}
     return {**run(recipe, input={"imageSize": PIXELS}), "architecture": small}
+
+
+def diffusion(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same blocks, each narrow and with one layer."""
+    levels = len(config["block_out_channels"])
+    small = {**config, "block_out_channels": [WIDTH] * levels, "layers_per_block": 1, "norm_num_groups": 8}
+    small |= {"cross_attention_dim": WIDTH, "attention_head_dim": 4} if "cross_attention_dim" in config else {}
+    if "addition_embed_type" in config:
+        small |= {"transformer_layers_per_block": [1] * levels, "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 80}
+    return {**run(recipe, input={"imageSize": PIXELS if "cross_attention_dim" in config else WIDTH}), "architecture": small}
 
 
 def small_backbone(config: Mapping[str, Any]) -> dict[str, Any]:

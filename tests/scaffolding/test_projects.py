@@ -30,6 +30,7 @@ TRAINED = (
     "speech_recognition",
     "semantic_segmentation",
     "detection",
+    "image_generation",
 )
 
 # Dies as a process that is killed does, with half of its fourth checkpoint written.

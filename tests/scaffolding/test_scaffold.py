@@ -74,6 +74,8 @@ def test_every_project_is_formatted_and_linted_clean(tmp_path: Path) -> None:
         ("lraspp", "segmentation.lraspp_mobilenet_v3_large("),
         ("rt_detr", "NORMALIZES = False"),
         ("yolos", "softmax(-1)"),
+        ("sdxl", "StableDiffusionXLPipeline.save_lora_weights"),
+        ("pixels", ".merge_and_unload()"),
     ],
 )
 def test_a_project_has_the_code_that_its_design_asks_for(variant: str, part: str) -> None:

@@ -25,6 +25,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rt_detr": ("detection", on("PekingU/rtdetr_v2_r18vd")),
     "d_fine": ("detection", on("ustc-community/dfine-nano-coco")),
     "yolos": ("detection", on("hustvl/yolos-tiny")),
+    "sdxl": ("image_generation", on("sdxl")),
+    "pixels": ("image_generation", on("google/ddpm-cifar10-32")),
 }
 
 
