@@ -253,7 +253,8 @@ def predict(model: nn.Module, loader: DataLoader[Batch], settings: Settings, dev
 
 
 def evaluate(model: nn.Module, loader: DataLoader[Batch], settings: Settings, device: torch.device) -> dict[str, float]:
-    return measure(predict(model, loader, settings, device), settings)
+    with torch.random.fork_rng(devices=[]):  # a run that is killed while it is evaluated goes on with the next step
+        return measure(predict(model, loader, settings, device), settings)
 
 
 def load_best(settings: Settings, folder: Path, device: torch.device) -> nn.Module:
