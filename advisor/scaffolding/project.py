@@ -64,7 +64,7 @@ def _covered(report: Report) -> tuple[Recipe, Family, str]:
     task = next((str(fact.value) for fact in report.facts if fact.fact == "task.kind"), "")
     family = family_of(recipe, task)
     if family is None:
-        covered = "; ".join(family.about for family in FAMILIES)
+        covered = "; ".join(family.about for family in FAMILIES if family.about)
         raise UsageError(f"no project yet for {task.replace('_', ' ')} with {recipe.model.library}; covered are: {covered}")
     if recipe.model.id not in catalogue.models():
         raise UsageError(f"recipe.model.id {recipe.model.id!r}: is not in this catalogue; design the request anew")
