@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from advisor import catalogue
 from advisor.recipe import Recipe
-from advisor.scaffolding import miniature
+from advisor.scaffolding import audio, dense, miniature
+from advisor.scaffolding.built import factory as _factory
 from advisor.scaffolding.sources import source_of
 
 ADJUSTED_BALANCE = ("imbalanced", "long_tail")  # for which the loss rules adjust the logits by the class frequencies
@@ -21,9 +21,6 @@ ADJUSTED_BALANCE = ("imbalanced", "long_tail")  # for which the loss rules adjus
 Facts = Mapping[str, Any]
 Changes = dict[str, Any]
 TABLES = ("tabular_classification", "tabular_regression")
-EXTRACTORS = {"audio-spectrogram-transformer": "ASTFeatureExtractor", "wav2vec2-bert": "SeamlessM4TFeatureExtractor"}
-UNNORMALIZED = ("rt_detr", "rt_detr_v2", "d_fine")  # detectors that take pixels between 0 and 1 as they are
-COCO_CLASSES = 80  # where the request names no number: arXiv:1405.0312
 TUNED = ("full", "layer_decay", "freeze", "linear_probe", "scratch")  # adaptations that change a model's own weights
 COMMON = {
     "training": ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
@@ -133,101 +130,6 @@ def _agent_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     }
 
 
-def _segmentation_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
-    library = recipe.model.library
-    return {
-        "data": "a folder with images/ and masks/, PNGs of the same names with class numbers (255: void); groups.csv (file, group) if any",
-        "library": library,
-        "factory": _factory(recipe),
-        "backbone": {"segmentation_models_pytorch": "encoder."}.get(
-            library, "segformer." if _model_type(recipe) == "segformer" else "backbone."
-        ),
-        "partly": recipe.model.adaptation in ("freeze", "linear_probe"),
-        "requirements": {"transformers": ("transformers",), "segmentation_models_pytorch": ("segmentation-models-pytorch",)}.get(
-            library, ()
-        ),
-    }
-
-
-def _detection_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
-    kind = _model_type(recipe)
-    return {
-        "data": "a folder with images/ and annotations.json in COCO's format (an image may name its group, where images belong together)",
-        "normalizes": kind not in UNNORMALIZED,
-        "backbone": "vit." if kind == "yolos" else "model.backbone.",
-        "softmax": kind in ("detr", "yolos"),
-        "classes": COCO_CLASSES,
-        "partly": recipe.model.adaptation in ("freeze", "linear_probe"),
-    }
-
-
-def _diffusion_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
-    text = _factory(recipe) == "UNet2DConditionModel"
-    xl = text and "addition_embed_type" in catalogue.models()[recipe.model.id].build.config
-    return {
-        "data": "a folder with images and metadata.csv (file, text)" if text else "a folder of images",
-        "factory": _factory(recipe),
-        "text": text,
-        "xl": xl,
-        "pipeline": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline",
-        "lora": recipe.lora is not None,
-        "watch": "loss",
-        "requirements": ("transformers",) if text else (),
-    }
-
-
-def _sound_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
-    own = recipe.model.library == "torch"
-    extractor = "" if own else _extractor(recipe)
-    several = facts.get("challenge.multi_label") is True
-    labels = "label (several joined by ;)" if several else "label"
-    return {
-        "data": f"a folder with manifest.csv (file, {labels}, and group where clips belong together) and WAV files",
-        "several": several,
-        "factory": _factory(recipe),
-        "source": source_of(_factory(recipe)) if own else "",
-        "extractor": extractor,
-        "requirements": () if own else ("transformers",),
-        "spectrogram": extractor == "ASTFeatureExtractor",
-        "masked_frames": 1 if task == "keyword_spotting" else 4,  # the recipe's: 48 bands and 48 frames, 24 bands and 96 frames
-        **_frozen(recipe),
-    }
-
-
-def _speech_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
-    extractor = _extractor(recipe)
-    return {
-        "data": "a folder with manifest.csv (file, text, and group, such as the speaker, if any) and WAV files",
-        "extractor": extractor,
-        "features": extractor == "SeamlessM4TFeatureExtractor",
-        **_frozen(recipe),
-    }
-
-
-def _frozen(recipe: Recipe) -> Changes:
-    return {
-        "partly": recipe.model.adaptation in ("freeze", "linear_probe"),
-        "freezes_convolutions": any(one.name == "freeze_feature_encoder" for one in recipe.regularization),
-    }
-
-
-def _extractor(recipe: Recipe) -> str:
-    """The class of transformers that makes the inputs of an audio model."""
-    return EXTRACTORS.get(_model_type(recipe), "Wav2Vec2FeatureExtractor")
-
-
-def _model_type(recipe: Recipe) -> str:
-    """The architecture by transformers' name."""
-    entry = catalogue.models().get(recipe.model.id)
-    return str(entry.build.config.get("model_type", "")) if entry else ""
-
-
-def _factory(recipe: Recipe) -> str:
-    """The class or function that the catalogue builds the model with."""
-    entry = catalogue.models().get(recipe.model.id)
-    return entry.build.factory if entry else ""
-
-
 def _adjusts(facts: Facts) -> bool:
     return facts.get("data.balance") in ADJUSTED_BALANCE or facts.get("challenge.long_tail") is True
 
@@ -276,7 +178,7 @@ FAMILIES = (
         requirements=("pillow", "torchvision"),
         miniature=miniature.dense,
         adaptations=TUNED,
-        values=_segmentation_values,
+        values=dense.segmentation_values,
         notes=("evaluate.py fits each image into a square of the recipe's size: cut larger ones into tiles of it first.",),
     ),
     Family(
@@ -287,7 +189,7 @@ FAMILIES = (
         requirements=("pillow", "pycocotools", "scipy", "timm", "torchvision", "transformers"),
         miniature=miniature.detection,
         adaptations=TUNED,
-        values=_detection_values,
+        values=dense.detection_values,
     ),
     Family(
         name="diffusion",
@@ -297,7 +199,7 @@ FAMILIES = (
         requirements=("accelerate", "diffusers", "peft", "pillow", "safetensors", "torchvision"),
         miniature=miniature.diffusion,
         only=lambda recipe: _factory(recipe) in ("UNet2DConditionModel", "UNet2DModel"),
-        values=_diffusion_values,
+        values=dense.diffusion_values,
         notes=(
             "FID needs some thousand samples and Inception's weights: train.py watches the denoising error of held-out images instead.",
         ),
@@ -311,7 +213,7 @@ FAMILIES = (
         miniature=miniature.audio,
         adaptations=TUNED,
         evaluations=2,
-        values=_sound_values,
+        values=audio.sound_values,
         modules=("audio",),
     ),
     Family(
@@ -324,7 +226,7 @@ FAMILIES = (
         adaptations=TUNED,
         only=lambda recipe: recipe.loss[0].name == "ctc",
         evaluations=2,
-        values=_speech_values,
+        values=audio.speech_values,
         modules=("audio", "speech"),
         notes=("The letters are those of the transcripts; a language model over them, such as KenLM, would lower the errors further.",),
     ),
@@ -338,7 +240,7 @@ FAMILIES = (
         adaptations=TUNED,
         only=lambda recipe: recipe.loss[0].name == "cross_entropy",
         evaluations=2,
-        values=_speech_values,
+        values=audio.speech_values,
         modules=("audio", "speech"),
         notes=("Write your language, such as german, at project.language in config.yaml: each transcript then begins with its mark.",),
     ),
