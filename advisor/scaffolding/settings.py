@@ -31,6 +31,7 @@ BUILT_FROM_SETTINGS = (
     "stable_baselines3",
     "torchvision",
     "segmentation_models_pytorch",
+    "diffusers",
 )
 
 _ABOUT = {
