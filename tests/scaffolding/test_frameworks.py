@@ -13,6 +13,7 @@ import yaml
 
 from advisor import Report, design, scaffold
 from advisor.cli.main import main
+from advisor.scaffolding.families import FAMILIES
 from advisor.scaffolding.frameworks import EVERY
 from advisor.scaffolding.project import notes_on_framework, project_texts
 from tests.conftest import EXAMPLES
@@ -102,15 +103,9 @@ def test_a_project_in_another_framework_than_asked_for_says_so(tmp_path: Path, c
         assert "written in PyTorch" in said
 
 
-def test_no_two_families_cover_a_design_in_the_same_framework() -> None:
-    covered = [
-        (family.framework, task, library, one)
-        for family in EVERY
-        for task in family.tasks
-        for library in family.library
-        for one in family.adaptations or ("",)
-    ]
-    assert len(covered) == len(set(covered))
+def test_every_family_that_is_trained_has_its_lightning_project() -> None:
+    trained = {family.name for family in FAMILIES if family.skeleton == "training"}
+    assert {family.name for family in EVERY if family.framework == "lightning"} == trained
 
 
 # Dies while its fourth checkpoint is written.

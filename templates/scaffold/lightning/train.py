@@ -43,6 +43,7 @@ from task import (
 )
 
 PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+HALF = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Rest:
@@ -127,11 +128,15 @@ class Design(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
+    def on_validation_epoch_start(self) -> None:
+        self.random = torch.get_rng_state()  # a run that is killed while it is evaluated goes on with the next step
+
     def validation_step(self, batch: Batch, index: int) -> None:
         self.predicted.append(predict_batch(self.model, batch))
 
     def on_validation_epoch_end(self) -> None:
         scores = measure(self.predicted, self.settings)
+        torch.set_rng_state(self.random)
         self.predicted.clear()
         if self.watch not in scores:
             raise SystemExit(
@@ -223,13 +228,25 @@ def load_best(settings: Settings, folder: Path, device: torch.device) -> nn.Modu
     return model.to(device).eval()
 
 
+def half_of(settings: Settings, device: torch.device) -> torch.dtype | None:
+    """The 16-bit type of autocast outside of Lightning's trainer. CPUs, which do not train in float16, take bfloat16."""
+    half = HALF[settings["recipe"]["precision"]]
+    return torch.bfloat16 if half is torch.float16 and device.type == "cpu" else half
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
 @torch.no_grad()
 def predict(model: nn.Module, loader: DataLoader[Batch], settings: Settings, device: torch.device) -> list[tuple[Any, Any]]:
     """For each batch what the model says and what is true."""
     model.eval()
-    half = settings["recipe"]["precision"] != "fp32"
-    with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        return [predict_batch(model, {name: tensor.to(device) for name, tensor in batch.items()}) for batch in loader]
+    half, found = half_of(settings, device), []
+    for batch in loader:  # outside of autocast, which would make the data's own arithmetic coarse
+        with torch.autocast(device.type, half, enabled=half is not None):
+            found.append(predict_batch(model, to_device(batch, device)))
+    return found
 
 
 def main() -> None:
