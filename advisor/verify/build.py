@@ -99,7 +99,16 @@ def _build_transformers(job: Job) -> nn.Module:
     model: nn.Module = factory.from_config(config) if name.startswith("Auto") else factory(config)
     if job.task == "text_embedding" and getattr(model, "pooler", None) is not None:
         model.pooler = None  # embeddings are means over tokens: the pooler would never get a gradient
+    if job.build.config.get("tie_word_embeddings") is False:
+        _untie(model)
     return model
+
+
+def _untie(model: Any) -> None:
+    """A head of its own, as the weights have it: T5's configuration ties head and embeddings whatever it is told."""
+    head = model.get_output_embeddings()
+    if head is not None and head.weight is model.get_input_embeddings().weight:
+        head.weight = nn.Parameter(head.weight.detach().clone())
 
 
 def model_class(job: Job) -> str:
