@@ -102,7 +102,9 @@ def build_monai(job: Job) -> nn.Module:
     """SwinUNETR of MONAI, made on the CPU: it works its drop rates out from values, which `meta` tensors do not have."""
     factory = _class_of("monai.networks.nets", job.build.factory)
     with torch.device("cpu"):
-        made: nn.Module = factory(in_channels=job.recipe.input.channels or 1, out_channels=job.recipe.input.outputs or 2, **job.build.config)
+        made: nn.Module = factory(
+            in_channels=job.recipe.input.channels or 1, out_channels=job.recipe.input.outputs or 2, **job.build.config
+        )
     return made
 
 
