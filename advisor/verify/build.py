@@ -6,6 +6,7 @@ Nothing is downloaded and no remote code runs. What becomes of the model for tra
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -147,6 +148,9 @@ def transformers_config(job: Job) -> Any:
     settings |= {
         name: given[name] for name in wanted if name in places and not isinstance(places[name], list | tuple) and given[name] is not None
     }
+    if kind == "timesfm2_5" and "context_length" in settings:  # it reads whole patches, and pads what is shorter
+        patch = int(settings["patch_length"])
+        settings["context_length"] = math.ceil(settings["context_length"] / patch) * patch
     try:
         config = AutoConfig.for_model(kind, **settings)
         if config.is_encoder_decoder and hasattr(config, "pad_token_id") and getattr(config, "decoder_start_token_id", None) is None:

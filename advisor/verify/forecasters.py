@@ -1,4 +1,4 @@
-"""Pretrained forecasters of the package chronos-forecasting: Chronos-Bolt (arXiv:2403.07815, its successor) and Chronos-2 (arXiv:2510.15821)."""
+"""Pretrained forecasters of the package chronos-forecasting: Chronos-Bolt, after arXiv:2403.07815, and Chronos-2, arXiv:2510.15821."""
 
 from __future__ import annotations
 

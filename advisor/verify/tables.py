@@ -36,9 +36,12 @@ def build_table_network(job: Job) -> nn.Module:
         raise CheckError(f"{job.build.library} has no network {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}")
     if sample.features is None:
         raise CheckError(f"recipe.input.features is needed to build {name}, and is missing")
-    shape: dict[str, Any] = {"d_out": sample.outputs or 1}
-    shape |= {"FTTransformer": {"n_cont_features": sample.features, "cat_cardinalities": []}, "ResNet": {"d_in": sample.features},
-              "TabM": {"n_num_features": sample.features}}[name]  # fmt: skip
+    places: dict[str, dict[str, Any]] = {
+        "FTTransformer": {"n_cont_features": sample.features, "cat_cardinalities": []},
+        "ResNet": {"d_in": sample.features},
+        "TabM": {"n_num_features": sample.features},
+    }
+    shape = {"d_out": sample.outputs or 1, **places[name]}
     factory = getattr(importlib.import_module(job.build.library), name)
     try:
         made = (factory.make if name == "TabM" else factory)(**shape, **job.build.config)
