@@ -40,6 +40,12 @@ def models() -> Mapping[str, ModelEntry]:
 
 
 @cache
+def serving(task: str) -> tuple[ModelEntry, ...]:
+    """The models that serve a kind of task, in the catalogue's order."""
+    return tuple(entry for entry in models().values() if task in entry.tasks)
+
+
+@cache
 def devices() -> Mapping[str, DeviceEntry]:
     """Every device of the catalogue, by id."""
     with remembered("devices") as parse:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 
 from advisor.catalogue.entries import DatasetEntry, ModelEntry
 from advisor.engine.facts import Fact, Facts, Origin, Value
@@ -69,7 +68,7 @@ def follow(facts: Facts) -> dict[str, Fact]:
     samples, classes, each = (facts.get(name) for name in ("data.samples", "data.classes", "data.samples_per_class"))
     if each is None or each.origin is not Origin.DERIVED or samples is None or classes is None:
         return dict(facts)
-    return {**facts, "data.samples_per_class": replace(each, value=float(samples.value) / float(classes.value))}
+    return {**facts, "data.samples_per_class": each._replace(value=float(samples.value) / float(classes.value))}
 
 
 def _derive_implied(notes: Notes) -> None:
