@@ -48,13 +48,13 @@ def _see_grid(whole: Any, pixels: Tensor) -> Tensor:
 
     config, tower, count = whole.config.vision_config, whole.model.visual, len(pixels)
     side = pixels.shape[-1] // config.patch_size // config.spatial_merge_size * config.spatial_merge_size
-    kept = pixels[..., : side * config.patch_size, : side * config.patch_size]
-    cells = kept.unflatten(-1, (side, -1)).unflatten(-3, (side, -1)).permute(0, 2, 4, 1, 3, 5)
-    rows = cells.reshape(count * side**2, 3, 1, -1).expand(-1, -1, config.temporal_patch_size, -1).reshape(count * side**2, -1)
+    merge, patch, blocks = config.spatial_merge_size, config.patch_size, side // config.spatial_merge_size
+    kept = pixels[..., : side * patch, : side * patch].reshape(count, 3, blocks, merge, patch, blocks, merge, patch)
+    cells = kept.permute(0, 2, 5, 3, 6, 1, 4, 7).unsqueeze(6)  # the patches that become one token stand together
+    rows = cells.expand(*cells.shape[:6], config.temporal_patch_size, -1, -1).reshape(count * side**2, -1)
 
     grid = torch.tensor([[1, side, side]] * count, device="cpu")
     with torch.device("cpu"):  # lengths are read as numbers, and positions do not depend on the pixels
-        merge = config.spatial_merge_size
         lengths, longest = vision_utils.get_vision_attention_seqlens(grid, tower.config)
         given: dict[str, Any] = {"position_ids": vision_utils.get_vision_position_ids(grid, merge)}
         if hasattr(tower, "window_size"):
