@@ -121,8 +121,8 @@ def _of_flax_image(recipe: Recipe) -> list[str]:
     name = recipe.model.id
     gpu = "requirements.txt has JAX for CPUs; for a GPU install jax[cuda13] of the same version."
     if name.split(".")[0] in (*VIT, *CONVNEXT):
-        weights = "timm's pretrained weights are downloaded into it" if recipe.model.pretrained else "random weights"
-        return [f"The network is the design's {name}, written out in Flax NNX in network.py; {weights}.", gpu]
+        origin = "timm's pretrained weights are downloaded into it" if recipe.model.pretrained else "random weights"
+        return [f"The network is the design's {name}, written out in Flax NNX in network.py; {origin}.", gpu]
     stand_in, weights = _nearest(recipe, tuple(CONVNEXT)), _flax_weights(recipe)
     start = f"from timm's {weights} (licence {catalogue.models()[weights].license})" if weights else "from random weights"
     return [
