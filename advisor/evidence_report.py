@@ -58,10 +58,10 @@ def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
     if smoke.step_time is not None:
         figures["here: step_time"] = smoke.step_time
         figures["here: training_rate"] = _rate(smoke.samples, smoke.step_time)
-    if smoke.peak_bytes is not None:
-        figures["here: peak_memory"] = Quantity(
-            value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
-        )
+    for name, held in (("peak_memory", smoke.peak_bytes), ("device_memory", smoke.device_bytes)):
+        if held is not None:
+            source = f"{label}, batch {smoke.batch}"
+            figures[f"here: {name}"] = Quantity(value=held / GIB, unit="GiB", basis=Basis.MEASURED, source=source)
     return figures
 
 

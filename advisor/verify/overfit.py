@@ -64,6 +64,7 @@ class Trail:
     applied: list[list[float]] = field(default_factory=list)
     is_exhausted: bool = False
     peak_bytes: int | None = None
+    device_bytes: int | None = None
 
     @property
     def moved(self) -> set[str]:

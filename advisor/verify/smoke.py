@@ -68,7 +68,8 @@ def run_smoke(job: Job) -> SmokeEvidence:
         trail, checks = Trail(), [_infer(small, device)]
     else:
         end, now = start + job.time_limit_s, time.monotonic()  # on a busy machine, reducing may have taken most of it
-        trail, checks, more = _train(small, device, limits, max(start + job.time_limit_s * TRAINING_SHARE, (now + end) / 2))
+        deadline = max(start + job.time_limit_s * TRAINING_SHARE, (now + end) / 2)
+        trail, checks, more = _train(small, device, limits, deadline, free)
         substitutions += more
     checks += [together] if together else []
     place = Place(device, _HALF.get(runnable.recipe.precision), name)
@@ -77,6 +78,7 @@ def run_smoke(job: Job) -> SmokeEvidence:
     copy = ", reduced copy" if reduced else ""
     return SmokeEvidence(
         device=name,
+        machine=hardware.summary,
         reduced=reduced,
         deviations=[*deviations, *substitutions],
         checks=checks,
@@ -85,6 +87,7 @@ def run_smoke(job: Job) -> SmokeEvidence:
         samples=batch.per_device * batch.accumulation,
         step_time=_step_time(trail, f"measured on {name}{copy}, batch {batch.per_device}"),
         peak_bytes=trail.peak_bytes,
+        device_bytes=trail.device_bytes,
         inference=inference,
         latency_unmeasured=unmeasured,
         seconds=time.monotonic() - start,
@@ -129,8 +132,10 @@ def _is_same_training(job: Job, small: Job) -> bool:
     return (job.build, job.recipe) == (small.build, small.recipe.model_copy(update=changed)) and optimizer_deviation(job.recipe) is None
 
 
-def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> tuple[Trail, list[SmokeCheck], list[str]]:
-    """Build, overfit one batch, judge, and begin once more."""
+def _train(
+    job: Job, device: torch.device, limits: Limits, deadline: float, free_before: float
+) -> tuple[Trail, list[SmokeCheck], list[str]]:
+    """Build, overfit one batch, judge, and begin once more. `free_before` are the device's bytes that were free at the start."""
     seed_generators(job.seed)
     trail, memory = Trail(), PeakMemory(device)
     model, said = build_for_training(job, device)
@@ -142,6 +147,7 @@ def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> t
     if fit.status == "failed":
         return trail, [trains, fit], said
     seed_generators(job.seed)
+    memory.restart()
     overfit(
         subject,
         trail,
@@ -152,7 +158,7 @@ def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> t
         learnt=repeat_checks.tells_samples_apart,
         deadline=min(deadline, time.monotonic() + 2 * COMFORTABLE_S),
     )
-    trail.peak_bytes = memory.bytes()
+    trail.peak_bytes, trail.device_bytes = memory.bytes(), memory.device_bytes(free_before)
     if trail.probe_rate:
         said.append(
             f"{trail.own_steps} steps at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these did "
