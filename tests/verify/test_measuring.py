@@ -17,11 +17,11 @@ GPU = torch.device("cuda")
 def test_what_was_needed_before_a_restart_is_no_part_of_the_peak() -> None:
     memory = PeakMemory(torch.device("cpu"))
     built = torch.ones(100 * MIB)  # 400 MiB, above what the allocator keeps for itself
-    assert memory.bytes() >= 400 * MIB
+    assert memory.bytes() > 390 * MIB
     kept = built[: 25 * MIB].clone()
     del built
     memory.restart()
-    assert 100 * MIB <= memory.bytes() < 300 * MIB, kept.shape
+    assert 90 * MIB < memory.bytes() < 300 * MIB, kept.shape
     assert memory.device_bytes(1e9) is None
 
 
