@@ -144,7 +144,7 @@ def _train(
         return trail, [trains], said
     subject = prepare(job, model, device)
     fit = repeat_checks.targets_fit(subject)
-    if fit.status == "failed":
+    if fit and fit.status == "failed":
         return trail, [trains, fit], said
     seed_generators(job.seed)
     memory.restart()
@@ -159,12 +159,12 @@ def _train(
         deadline=min(deadline, time.monotonic() + 2 * COMFORTABLE_S),
     )
     trail.peak_bytes, trail.device_bytes = memory.bytes(), memory.device_bytes(free_before)
-    if trail.probe_rate:
+    if more := len(trail.losses) - trail.own_steps:
         said.append(
-            f"{trail.own_steps} steps at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these did "
-            f"not move random weights far enough, so {len(trail.losses) - trail.own_steps} more at a constant {trail.probe_rate:g}"
+            f"{smoke_checks.counted(trail.own_steps, 'step')} at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these "
+            f"did not move random weights far enough, so {more} more at a constant {trail.probe_rate:g}"
         )
-    checks = [trains, fit, *_judged(subject, trail)]
+    checks = [trains, *([fit] if fit else []), *_judged(subject, trail)]
     del model, subject
     return trail, [*checks, *_repeated(job, device, trail, limits, deadline)], said
 
@@ -184,7 +184,8 @@ def _judged(subject: Subject, trail: Trail) -> list[SmokeCheck]:
     ]
     if subject.ema is not None and len(trail.losses) > 1:  # the first step's weights are copied, not averaged
         checks.append(smoke_checks.ema_follows(model, subject.ema))
-    return [*checks, repeat_checks.beats_shuffled(subject, trail)]
+    shuffled = repeat_checks.beats_shuffled(subject, trail)
+    return [*checks, *([shuffled] if shuffled else [])]
 
 
 def _repeated(job: Job, device: torch.device, trail: Trail, limits: Limits, deadline: float) -> list[SmokeCheck]:
