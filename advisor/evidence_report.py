@@ -28,7 +28,11 @@ def smoke_checks(smoke: SmokeEvidence | Refusal | None, depth: Depth) -> list[Ch
     extent = f"reduced: {'; '.join(smoke.reduced)}" if smoke.reduced else "the model as designed"
     if smoke.deviations:
         extent += f"; {'; '.join(smoke.deviations)}"
-    falls = f"loss from {smoke.losses[0]:.3g} to {smoke.losses[-1]:.3g} in {len(smoke.losses)} step{'s' * (len(smoke.losses) != 1)}; " if smoke.losses else ""
+    falls = (
+        f"loss from {smoke.losses[0]:.3g} to {smoke.losses[-1]:.3g} in {len(smoke.losses)} step{'s' * (len(smoke.losses) != 1)}; "
+        if smoke.losses
+        else ""
+    )
     failed = [check.name for check in smoke.checks if check.status == "failed"]
     summary = Check(
         name="smoke_train",

@@ -160,7 +160,7 @@ def run(case: dict[str, Any]) -> Result:
 
 
 class Trainer:
-    """A training script's loop, by the code of the smoke-train. Its attributes live until they are assigned anew, as a script's names do."""
+    """A training script's loop, by the code of the smoke-train. Its attributes live on, as a script's names do, until assigned anew."""
 
     def __init__(self, job: Any, device: str) -> None:
         from advisor.verify import optimize

@@ -30,6 +30,7 @@ SMALLEST_CLIP = 1.0  # seconds
 SMALLEST_DEPTH = 2
 SMALLEST_VOCABULARY = 2048
 SMALLEST_WIDTH = 256
+_WHISPER_POSITIONS_A_SECOND = 50  # 1500 for 30 s: arXiv:2212.04356, section 2.2
 _IMAGE_GRID = 32  # the usual product of a backbone's strides
 
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
@@ -171,6 +172,8 @@ def _cut_sample(job: Job, need: float) -> Cuts:
     if sample.kind == "audio" and sample.seconds and sample.seconds > SMALLEST_CLIP:
         clip = max(SMALLEST_CLIP, round(sample.seconds / need, 1))
         smaller = _with_recipe(job, input=sample.model_copy(update={"seconds": clip}))
+        if job.build.config.get("model_type") == "whisper":  # it has places for a clip of one length, which others are padded to
+            smaller = _with_config(smaller, {"max_source_positions": int(clip * _WHISPER_POSITIONS_A_SECOND)})
         yield "sample", f"clips of {clip:g} instead of {sample.seconds:g} s", smaller
     if sample.kind == "text" and sample.sequence_length:
         length = max(SMALLEST_SEQUENCE, int(sample.sequence_length / need))
@@ -205,8 +208,8 @@ def _cut_depth(job: Job, need: float) -> Cuts:
         if shallow_towers:
             smaller = _with_config(job, shallow_towers)
             if _builds(smaller):  # what stands on a backbone may want as many of its layers as there were
-                most = max(tower["num_hidden_layers"] for tower in shallow_towers.values())
-                yield "depth", f"{most} layers in each tower", smaller
+                layers = [tower["num_hidden_layers"] for tower in shallow_towers.values() if "num_hidden_layers" in tower]
+                yield "depth", f"{max(layers)} layers in each tower" if layers else "one block a stage of the backbone", smaller
         settings = transformers_config(job).to_dict()
         depths = {name: settings[name] for name in _DEPTHS if isinstance(settings.get(name), int) and settings[name] > SMALLEST_DEPTH}
         for divisor in (need, float("inf")):
@@ -269,11 +272,15 @@ def _narrow(widths: dict[str, int], divisor: int) -> dict[str, int]:
 
 def _towers(job: Job) -> dict[str, dict[str, Any]]:
     """The configurations within the configuration, as the entry states them: an image's and a text's, or a backbone's."""
-    return {name: tower for name, tower in job.build.config.items() if isinstance(tower, dict) and "num_hidden_layers" in tower}
+    return {
+        name: tower for name, tower in job.build.config.items() if isinstance(tower, dict) and {"num_hidden_layers", "depths"} & set(tower)
+    }
 
 
 def _shallow(tower: dict[str, Any]) -> dict[str, Any]:
-    """Two layers; or where a backbone is tapped at several, so many."""
+    """Two layers; or where a backbone is tapped at several, so many; or one block in each of its stages."""
+    if "depths" in tower:
+        return {"depths": [1] * len(tower["depths"])}
     taps = tower.get("out_indices", ())
     depth = max(SMALLEST_DEPTH, len(taps))
     return {"num_hidden_layers": depth} | ({"out_indices": list(range(depth - len(taps) + 1, depth + 1))} if taps else {})

@@ -29,6 +29,7 @@ from advisor.verify.loop import checkpoint_activations
 from advisor.verify.measuring import PeakMemory, settle_threads, speed
 from advisor.verify.overfit import Subject, Trail, overfit
 from advisor.verify.placing import choose_device, is_makeshift, is_on_target
+from advisor.verify.quantized_base import check_quantized_base
 from advisor.verify.reduce import Limits, operations, reduce_job, weight_bytes
 from advisor.verify.repeats import repeat, seed_generators
 from advisor.wire import Basis, Quantity
@@ -71,7 +72,8 @@ def run_smoke(job: Job) -> SmokeEvidence:
         deadline = max(start + job.time_limit_s * TRAINING_SHARE, (now + end) / 2)
         trail, checks, more = _train(small, device, limits, deadline, free)
         substitutions += more
-    checks += [together] if together else []
+    quantized = check_quantized_base(job.recipe, small, device)
+    checks += [check for check in (together, quantized) if check]
     place = Place(device, _HALF.get(runnable.recipe.precision), name)
     inference, unmeasured = _inference(runnable, limits, place, start + job.time_limit_s)
     batch = small.recipe.batch
@@ -160,9 +162,10 @@ def _train(
     )
     trail.peak_bytes, trail.device_bytes = memory.bytes(), memory.device_bytes(free_before)
     if more := len(trail.losses) - trail.own_steps:
+        own = smoke_checks.counted(trail.own_steps, "step")
         said.append(
-            f"{smoke_checks.counted(trail.own_steps, 'step')} at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these "
-            f"did not move random weights far enough, so {more} more at a constant {trail.probe_rate:g}"
+            f"{own} at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these did not move random weights "
+            f"far enough, so {more} more at a constant {trail.probe_rate:g}"
         )
     checks = [trains, *([fit] if fit else []), *_judged(subject, trail)]
     del model, subject
