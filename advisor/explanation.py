@@ -127,7 +127,7 @@ def _decide(request: RequestLike, rules: Sequence[str | Path]) -> _Decided:
     decided = brief(knowledge, facts)
     if "task.kind" not in facts or decided.choice("capacity") is None or decided.choice("adaptation") is None:
         return _Decided(knowledge, None, facts, decided.facts, decided.outcomes)
-    first = next(iter(propose(catalogue.models(), decided, knowledge.rules.forbids).compared), None)
+    first = next(iter(propose(catalogue.serving(str(decided.facts["task.kind"].value)), decided, knowledge.rules.forbids).compared), None)
     if first is None:
         return _Decided(knowledge, None, facts, decided.facts, decided.outcomes)
     design = plan(knowledge, decided, first)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,8 @@ def _answer(
     decided = brief(knowledge, session.facts)
     clock.lap("rules")
     accuracy = accuracy_breach(session.facts, catalogue.datasets())
-    found = search(knowledge, decided, catalogue.models(), catalogue.devices(), checker, verify)
+    serving = catalogue.serving(str(session.facts["task.kind"].value))
+    found = search(knowledge, decided, serving, catalogue.devices(), checker, verify)
     clock.lap("verification")
     if accuracy is not None or found.chosen is None:
         return _infeasible(session, decided, found, accuracy, checker)
@@ -160,8 +161,7 @@ def _needs_input(session: Session, questions: list[r.Clarification]) -> r.Report
 
 
 def _infeasible(session: Session, decided: Brief, found: Search, accuracy: Breach | None, checker: Checker | None) -> r.Report:
-    task = session.facts["task.kind"].value
-    serving = [entry for entry in catalogue.models().values() if task in entry.tasks]
+    serving = catalogue.serving(str(session.facts["task.kind"].value))
     relaxations = [_verified(session, one, checker) for one in relax(serving, session.facts, found, accuracy)]
     binding = sorted({change.fact for relaxation in relaxations for change in relaxation.changes})
     headline = "No model meets the stated limits together" + (f"; what binds: {', '.join(binding)}." if binding else ".")
@@ -192,7 +192,7 @@ def _verified(session: Session, relaxation: r.Relaxation, checker: Checker | Non
 
 def _attempted(session: Session, relaxation: r.Relaxation, checker: Checker) -> Tried:
     changed = {
-        change.fact: replace(session.facts[change.fact], value=change.needed)
+        change.fact: session.facts[change.fact]._replace(value=change.needed)
         for change in relaxation.changes
         if change.fact in session.facts
     }

@@ -1,6 +1,6 @@
 """Generated projects on real data that installed packages ship: what the test part says, with seeds and processor time.
 
-    python benchmarks/real_data.py [digits] [cancer] [wine] [prices]
+    python benchmarks/real_data.py [digits] [masks] [cancer] [wine] [prices]
 
 Each project is what `advisor scaffold` writes for the request. Where its settings were changed, as a user would in config.yaml,
 the changes stand below with their reason. No pretrained weights: they would have to be downloaded.
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from matplotlib.cbook import get_sample_data
 from PIL import Image
@@ -29,6 +30,8 @@ from advisor import design, scaffold
 
 SEEDS = (0, 1, 2)
 BRIGHTEST = 16  # of the digits' grey levels
+INK = 4  # grey level from which a pixel is part of its digit
+CELL, ENLARGED = 32, 3  # pixels of a cell of a scene, which has two by two, and of a digit's pixel in it
 CPU = {"computeResources": "CPU only"}
 
 
@@ -50,6 +53,24 @@ def write_digits(folder: Path) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray((pixels * (255 / BRIGHTEST)).astype("uint8")).save(place / f"{number}.png")
     return folder / "digits"
+
+
+def write_scenes(folder: Path) -> Path:
+    """scikit-learn's digits by fours, each anywhere in its quarter of an image, and in none twice; 0 is the ground, n + 1 a digit's n."""
+    digits, drawn = load_digits(), np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (folder / "scenes" / name).mkdir(parents=True)
+    for scene in range(len(digits.images) // 4):
+        image, mask = np.zeros((2, 2 * CELL, 2 * CELL), dtype=np.uint8)
+        for place in range(4):
+            pixels = np.kron(digits.images[4 * scene + place], np.ones((ENLARGED, ENLARGED)))
+            top, left = CELL * np.array(divmod(place, 2)) + drawn.integers(0, CELL - len(pixels), 2)
+            within = np.s_[top : top + len(pixels), left : left + len(pixels)]
+            image[within] = pixels * (255 / BRIGHTEST)
+            mask[within] = np.where(pixels >= INK, digits.target[4 * scene + place] + 1, 0)
+        Image.fromarray(image).save(folder / "scenes" / "images" / f"{scene}.png")
+        Image.fromarray(mask).save(folder / "scenes" / "masks" / f"{scene}.png")
+    return folder / "scenes"
 
 
 def write_table(folder: Path, data: Any) -> Path:
@@ -90,6 +111,25 @@ CASES = {
             "recipe.augmentation": [{"name": "random_resized_crop", "value": 0.7}],
             "project.workers": 0,
         },
+    ),
+    "masks": Case(
+        {
+            "task": {"type": "segmentation", "domain": "CV", "specificTask": "semantic segmentation of handwritten digits"},
+            "data": {"size": "449 labelled images", "distribution": "11 classes"},
+            "constraints": CPU,
+            "existingSetup": {"baseModel": "unet_mobilenet_v2"},
+        },
+        write_scenes,
+        # From scratch, at a rate for that, on images of their own size. Digits must not be flipped.
+        {
+            "recipe.model": {"pretrained": False, "adaptation": "scratch"},
+            "recipe.input.imageSize": 2 * CELL,
+            "recipe.optimizer.learningRate": 2e-3,
+            "recipe.epochs": 15,
+            "recipe.augmentation": [],
+            "project.workers": 0,
+        },
+        ("miou", "dice", "accuracy"),
     ),
     "cancer": Case(
         {

@@ -16,15 +16,17 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from advisor import catalogue
 from advisor.__main__ import ALLOCATIONS_BETWEEN_COLLECTIONS
-from advisor.engine.deciding import decide
+from advisor.engine.deciding import MOST_REMEMBERED, decide
 from advisor.engine.documents import Documents
 from advisor.engine.facts import Fact, Origin
+from advisor.engine.indexing import Index
 from advisor.engine.loading import Knowledge, load_knowledge, read_knowledge, rule_paths
 from advisor.intake import read_facts
 from advisor.lint import Context, lint
@@ -33,11 +35,13 @@ from advisor.pipeline import design
 from advisor.planning.candidates import propose
 from advisor.planning.plan import brief, model_facts
 from advisor.reading import read_request
+from advisor.request import Request
 from advisor.resources import data_folder
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "defects.yaml"
 SYNTHETIC = 2_000
 MILLISECONDS = 1000.0
+SMALLEST, GROWTH = 300, 1.25  # samples; a quarter more each time
 
 
 def main() -> None:
@@ -59,13 +63,21 @@ def main() -> None:
     row("load all rules, parsed before", loading(packs), few, 250)
     row("load all rules, each file parsed", lambda: read_knowledge(data_folder("rules"), packs), few, None)
     row("decide every slot, with justification", deciding(knowledge, arguments.request), arguments.runs, 1)
-    read = read_request(arguments.request)
-    row("report by rules alone, sensitivity included", lambda: design(read, verify="none", rules=packs), arguments.runs, 5)
+    requests = cycle(varied(arguments.request))
+    row("report by rules alone, sensitivity included", lambda: design(next(requests), verify="none", rules=packs), arguments.runs, 5)
     context = Context(knowledge, catalogue.models(), devices=catalogue.devices(), datasets=catalogue.datasets())
     row("lint", lambda: lint(context), few, 10_000)
     with tempfile.TemporaryDirectory() as folder:
         large = read_knowledge(data_folder("rules"), [write_synthetic(Path(folder))])
         row(f"decide every slot, {SYNTHETIC:,} more rules", deciding(large, arguments.request), arguments.runs, 5)
+
+
+def varied(request: str) -> list[Request]:
+    """The request with data of more sizes than outcomes are remembered: what a batch of like requests asks, and no answer twice."""
+    read = read_request(request)
+    unsized = read.model_copy(update={"data": read.data.model_copy(update={"size": None})})
+    sizes = [int(SMALLEST * GROWTH**number) for number in range(MOST_REMEMBERED + 1)]
+    return [unsized.model_copy(update={"facts": {**read.facts, "data.samples": size}}) for size in sizes]
 
 
 def row(name: str, measured: Callable[[], object], runs: int, target: float | None) -> None:
@@ -90,11 +102,26 @@ def loading(packs: tuple[Path, ...]) -> Callable[[], object]:
 
 
 def deciding(knowledge: Knowledge, request: str) -> Callable[[], object]:
-    """Every slot of the first candidate, from the facts of the request; each value keeps the rule, the facts and what it overrode."""
+    """Every slot of the first candidate, with nothing remembered; each value keeps the rule, the facts and what it overrode."""
     facts = read_facts(read_request(request), knowledge.vocabulary).facts
-    compared = propose(catalogue.models(), brief(knowledge, facts)).compared
+    compared = propose(catalogue.serving(str(facts["task.kind"].value)), brief(knowledge, facts)).compared
     known = {**facts, **(model_facts(compared[0]) if compared else {}), "data.series": Fact(1, Origin.STATED)}
-    return lambda: decide(knowledge.rules, knowledge.rules.slots, known)
+
+    def afresh() -> object:
+        for part in parts:
+            part.outcomes.clear()
+        return decide(knowledge.rules, knowledge.rules.slots, known)
+
+    decide(knowledge.rules, knowledge.rules.slots, known)
+    parts = [part for index in knowledge.rules.index.values() for part in visited(index)]
+    return afresh
+
+
+def visited(index: Index) -> Iterator[Index]:
+    """The index and every part of it that was made."""
+    yield index
+    for part in index.parts.values():
+        yield from visited(part)
 
 
 def write_synthetic(folder: Path) -> Path:

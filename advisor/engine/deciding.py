@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 
 from advisor.choices import Choice
 from advisor.engine.facts import Fact, Facts, Origin, Value
+from advisor.engine.indexing import Index
 from advisor.engine.region import contains
 from advisor.engine.rules import Rule, RuleSet, Slot
 from advisor.errors import Fault, KnowledgeError
 
 DEFAULT_ID = "DEFAULT"
 EDIT_ID = "EDIT"
+MOST_REMEMBERED = 32  # outcomes of one part of an index: those of a report's candidates and of what it varies
 
 
 class Decided(NamedTuple):
@@ -79,7 +81,7 @@ def decide(
     for slot in slots:
         name = slot.name
         given = assigned.get(name)
-        outcomes[name] = _fill(slot, rules.index[name].reach(known).rules, known) if given is None else Outcome(slot, (given,))
+        outcomes[name] = _filled(slot, rules.index[name].reach(known), known) if given is None else Outcome(slot, (given,))
         _tell(known, outcomes[name])
     return outcomes, known
 
@@ -104,7 +106,7 @@ def redecide(
         if name in assigned:
             outcome = Outcome(slot, (assigned[name],))
         elif not moved.isdisjoint(rules.facts_of[name]) and not moved.isdisjoint((part := rules.index[name].reach(known)).facts):
-            outcome = _fill(slot, part.rules, known)
+            outcome = _filled(slot, part, known)
         if outcome is not was and slot.fact is not None and _key(outcome) != _key(was):
             moved.add(slot.fact)
         outcomes[name] = outcome
@@ -121,6 +123,17 @@ def _tell(known: dict[str, Fact], outcome: Outcome) -> None:
 
 def _key(outcome: Outcome) -> Value | None:
     return outcome.decided[0].key if outcome.decided else None
+
+
+def _filled(slot: Slot, part: Index, facts: Facts) -> Outcome:
+    """The slot's outcome, which rests on the values of the facts that the part's rules name: decided once for each set of them."""
+    values = tuple([None if (fact := facts.get(name)) is None else fact.value for name in part.tested])
+    outcome = part.outcomes.get(values)
+    if outcome is None:
+        if len(part.outcomes) == MOST_REMEMBERED:
+            part.outcomes.clear()
+        outcome = part.outcomes[values] = _fill(slot, part.rules, facts)
+    return outcome
 
 
 def _fill(slot: Slot, rules: tuple[Rule, ...], facts: Facts) -> Outcome:

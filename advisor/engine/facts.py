@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 Value = bool | int | float | str
 
@@ -20,8 +20,7 @@ class Origin(StrEnum):
     DECIDED = "decided"
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A known value. `detail` quotes the text it was read from, or says what it was derived from."""
 
     value: Value

@@ -5,15 +5,17 @@ A rule whose `when` asks for other values of such a fact is false whatever else 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from advisor.engine.facts import Facts, Value
-from advisor.engine.region import Among
+from advisor.engine.region import Among, Span
 
 if TYPE_CHECKING:
+    from advisor.engine.deciding import Outcome
     from advisor.engine.rules import Rule
 
 
@@ -31,18 +33,33 @@ class Index:
     rules: tuple[Rule, ...]
     done: tuple[str, ...] = ()
     parts: dict[Value | None, Index] = field(default_factory=dict)
+    outcomes: dict[tuple[Value | None, ...], Outcome] = field(default_factory=dict)  # by the values of what is tested
 
     def reach(self, facts: Facts) -> Index:
         """The part whose rules may be true or unknown, in the order of their ids; the rest are certainly false."""
         part = self
         while part.fact is not None and (fact := facts.get(part.fact)) is not None:
-            part = part.part(fact.value)
+            part = part.parts.get(fact.value) or part.part(fact.value)
         return part
 
     @cached_property
     def facts(self) -> frozenset[str]:
         """All on which it rests that this part is the one reached, and which of its rules hold."""
-        return frozenset((*self.done, self.fact or "")).union(*(rule.facts for rule in self.rules))
+        return frozenset((*self.done, self.fact or "", *self.tested))
+
+    @cached_property
+    def tested(self) -> tuple[str, ...]:
+        """All facts that the part's rules name: together their values settle which of them hold."""
+        return tuple(sorted(frozenset[str]().union(*(rule.facts for rule in self.rules))))
+
+    @cached_property
+    def ends(self) -> dict[str, frozenset[float]]:
+        """The finite ends of the rules' constraints on numbers, by fact; not the bounds that the fact has by itself."""
+        found: dict[str, set[float]] = {}
+        for name, span in ((name, domain) for rule in self.rules for name, domain in rule.leaves if isinstance(domain, Span)):
+            ends = {end for interval in span.intervals for end in (interval.low, interval.high)}
+            found.setdefault(name, set()).update(filter(math.isfinite, ends - {span.bounds.low, span.bounds.high}))
+        return {name: frozenset(ends) for name, ends in found.items()}
 
     def part(self, value: Value) -> Index:
         """The rules that may hold of one value of the fact."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from advisor.catalogue.entries import ModelEntry
 from advisor.choices import Adaptation, Capacity
@@ -35,20 +37,19 @@ class Proposal:
     smaller: tuple[ModelEntry, ...] = ()
 
 
-def propose(models: Mapping[str, ModelEntry], brief: Brief, forbids: Iterable[Forbidding] = ()) -> Proposal:
-    """Two or three models that serve the task, under the decided adaptation and capacity, within what is forbidden.
+def propose(serving: Iterable[ModelEntry], brief: Brief, forbids: Sequence[Forbidding] = ()) -> Proposal:
+    """Two or three of the models that serve the task, under the decided adaptation and capacity, within what is forbidden.
 
     A model that the request names comes first. Then one of each tier, in the order that `capacity` decided; then more of
     the first tiers.
     """
     facts = brief.facts
-    task = facts["task.kind"].value
     named = facts["setup.base_model"].value if "setup.base_model" in facts else None
-    serving = [entry for entry in models.values() if task in entry.tasks]
+    bounds = _bounds(brief)
     kept: list[ModelEntry] = []
     rejected: list[Rejected] = []
     for entry in serving:
-        reason = _objection(entry, brief, forbids, named=entry.id == named)
+        reason = _forbidden(entry, facts, forbids) or (None if entry.id == named else _objection(entry, bounds))
         if reason is None:
             kept.append(entry)
         else:
@@ -60,22 +61,42 @@ def propose(models: Mapping[str, ModelEntry], brief: Brief, forbids: Iterable[Fo
     return Proposal(tuple(compared), tuple(rejected), tuple(smaller))
 
 
-def _objection(entry: ModelEntry, brief: Brief, forbids: Iterable[Forbidding], *, named: bool) -> str | None:
-    barring = next((forbid for forbid in forbids if box_truth(forbid.box, {**brief.facts, **model_facts(entry)})), None)
-    if barring is not None:
-        return f"{barring.why} ({barring.id})"
+class _Bounds(NamedTuple):
+    """What a request allows of a model that it does not name: megabytes of its file, millions of parameters."""
+
+    tiers: Sequence[str]
+    most_parameters: float
+    most_mb: float
+    is_sold: bool
+
+
+def _bounds(brief: Brief) -> _Bounds:
     capacity = brief.choice("capacity")
     assert isinstance(capacity, Capacity)
-    if named:
+    most, limit = capacity.max_parameters_millions, brief.facts.get("limit.model_mb")
+    most_mb = limit.value if limit is not None and isinstance(limit.value, int | float) else math.inf
+    return _Bounds(capacity.tiers, math.inf if most is None else most, most_mb, _is_sold(brief.facts))
+
+
+def _forbidden(entry: ModelEntry, facts: Facts, forbids: Sequence[Forbidding]) -> str | None:
+    if not forbids:
         return None
-    if _is_sold(brief.facts) and entry.license_class in NOT_FOR_PRODUCTS:
+    known = {**facts, **model_facts(entry)}
+    return next((f"{forbid.why} ({forbid.id})" for forbid in forbids if box_truth(forbid.box, known)), None)
+
+
+def _objection(entry: ModelEntry, bounds: _Bounds) -> str | None:
+    if bounds.is_sold and entry.license_class in NOT_FOR_PRODUCTS:
         return f"{entry.license} ({entry.license_class}) does not allow the commercial use that is stated"
-    if entry.tier not in capacity.tiers:
+    if entry.tier not in bounds.tiers:
         return f"the {entry.tier} tier is not considered here"
-    most, has = capacity.max_parameters_millions, entry.parameters.value / ONE_MILLION
-    if most is not None and has > most:
-        return f"{has:,.0f} M parameters, and at most {most:,.0f} M suit this request"
-    return _too_large(entry, brief.facts)
+    has = entry.parameters.value / ONE_MILLION
+    if has > bounds.most_parameters:
+        return f"{has:,.0f} M parameters, and at most {bounds.most_parameters:,.0f} M suit this request"
+    smallest = smallest_file_mb(entry)
+    if smallest > bounds.most_mb:
+        return f"at least {smallest:,.1f} MB even at 8 bits a weight, above the limit of {bounds.most_mb:g} MB"
+    return None
 
 
 def _is_sold(facts: Facts) -> bool:
@@ -87,14 +108,6 @@ def _is_sold(facts: Facts) -> bool:
 def smallest_file_mb(entry: ModelEntry) -> float:
     """The weights in the smallest format that serves every family, in MB."""
     return entry.parameters.value * BYTES_A_WEIGHT[SMALLEST_FORMAT] / MB
-
-
-def _too_large(entry: ModelEntry, facts: Facts) -> str | None:
-    limit = facts["limit.model_mb"].value if "limit.model_mb" in facts else float("inf")
-    smallest = smallest_file_mb(entry)
-    if isinstance(limit, int | float) and smallest > limit:
-        return f"at least {smallest:,.1f} MB even at 8 bits a weight, above the limit of {limit:g} MB"
-    return None
 
 
 def _ranked(kept: list[ModelEntry], brief: Brief, named: object) -> list[ModelEntry]:

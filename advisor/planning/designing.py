@@ -86,16 +86,16 @@ class Search:
 def search(
     knowledge: Knowledge,
     request: Brief,
-    models: Mapping[str, ModelEntry],
+    serving: Sequence[ModelEntry],
     devices: Mapping[str, DeviceEntry],
     checker: Checker | None,
     depth: Depth,
 ) -> Search:
-    """Compare the candidates and choose the one that meets every limit at the least cost and, at depth `smoke`, really trains.
+    """Compare candidates of those that serve the task, and choose the one that meets every limit at the least cost.
 
-    That one is compressed and exported as its recipe says.
+    At depth `smoke` it has really trained, and is compressed and exported as its recipe says.
     """
-    proposal: Proposal = propose(models, request, knowledge.rules.forbids)
+    proposal: Proposal = propose(serving, request, knowledge.rules.forbids)
     tried = _repaired(knowledge, _begun(knowledge, request, proposal.compared, devices, checker))
     for entry in proposal.smaller[:MOST_SMALLER]:
         if any(one.fits for one in tried):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from advisor.engine.deciding import Outcome, Outcomes, redecide
 from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.loading import Knowledge
-from advisor.engine.region import Span
 from advisor.engine.rules import RuleSet
 from advisor.engine.vocabulary import FactSpec
 from advisor.planning.plan import Design, forced
@@ -139,20 +138,14 @@ def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) ->
 
 def _ends(rules: RuleSet, fact: str, facts: Facts) -> set[float]:
     """The finite ends of a fact's constraints, in the rules that may still hold of such a request."""
-    slots = [slot for slot in rules.shaping if fact in rules.facts_of[slot.name]]
-    eligible = (rule for slot in slots for rule in rules.index[slot.name].reach(facts).rules if fact in rule.facts)
-    spans = (domain for rule in eligible for name, domain in rule.leaves if name == fact and isinstance(domain, Span))
-    return {
-        end
-        for span in spans
-        for interval in span.intervals
-        for end in (interval.low, interval.high)
-        if math.isfinite(end) and end not in (span.bounds.low, span.bounds.high)
-    }
+    reached = (rules.index[slot.name].reach(facts) for slot in rules.shaping if fact in rules.facts_of[slot.name])
+    return set().union(*(part.ends.get(fact, ()) for part in reached))
 
 
 def _distance(flip: Flip) -> tuple[float, str, str]:
     if isinstance(flip.value, bool | str) or isinstance(flip.threshold, bool | str) or not flip.value or not flip.threshold:
+        return (math.inf, flip.fact, flip.slot)
+    if math.isinf(float(flip.value)):  # a limit that is stated to be none is infinitely far from every threshold
         return (math.inf, flip.fact, flip.slot)
     return (abs(math.log(float(flip.threshold) / float(flip.value))), flip.fact, flip.slot)
 

@@ -60,7 +60,7 @@ def make_recipe(candidate: ModelEntry, facts: Facts, outcomes: Outcomes) -> Reci
         metric=cast("c.Metric", _the(outcomes, "metric")).name,
         split=cast("c.Split", _the(outcomes, "split")).name,
         optimizer=_optimizer(optimizer, batch.effective),
-        schedule=RecipeSchedule(**schedule.model_dump()) if schedule and trains else None,
+        schedule=_schedule(schedule) if schedule and trains else None,
         batch=batch,
         epochs=length.epochs,
         steps=length.steps,
@@ -163,7 +163,7 @@ def number(facts: Facts, name: str, otherwise: float) -> float:
 def _optimizer(choice: c.Optimizer, effective_batch: int) -> RecipeOptimizer:
     if choice.name == "none" or choice.learning_rate is None:
         return RecipeOptimizer(name=choice.name)
-    groups = [ParameterGroup(**group.model_dump()) for group in choice.groups]
+    groups = [ParameterGroup(name=g.name, learning_rate_scale=g.learning_rate_scale, weight_decay=g.weight_decay) for g in choice.groups]
     return RecipeOptimizer(
         name=choice.name,
         learning_rate=scale_learning_rate(choice.learning_rate, effective_batch),
@@ -171,6 +171,12 @@ def _optimizer(choice: c.Optimizer, effective_batch: int) -> RecipeOptimizer:
         weight_decay=choice.weight_decay,
         momentum=choice.momentum,
         parameter_groups=groups,
+    )
+
+
+def _schedule(choice: c.Schedule) -> RecipeSchedule:
+    return RecipeSchedule(
+        name=choice.name, warmup_steps=choice.warmup_steps, warmup_epochs=choice.warmup_epochs, warmup_fraction=choice.warmup_fraction
     )
 
 

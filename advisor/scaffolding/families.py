@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from advisor import catalogue
 from advisor.recipe import Recipe
-from advisor.scaffolding import miniature
+from advisor.scaffolding import audio, dense, miniature
+from advisor.scaffolding.built import factory as _factory
 from advisor.scaffolding.sources import source_of
 
 ADJUSTED_BALANCE = ("imbalanced", "long_tail")  # for which the loss rules adjust the logits by the class frequencies
@@ -21,6 +21,7 @@ ADJUSTED_BALANCE = ("imbalanced", "long_tail")  # for which the loss rules adjus
 Facts = Mapping[str, Any]
 Changes = dict[str, Any]
 TABLES = ("tabular_classification", "tabular_regression")
+TUNED = ("full", "layer_decay", "freeze", "linear_probe", "scratch")  # adaptations that change a model's own weights
 COMMON = {
     "training": ("numpy", "optuna", "pyyaml", "scikit-learn", "tensorboard", "torch", "tqdm"),
     "agent": ("gymnasium", "numpy", "optuna", "pyyaml", "tensorboard", "torch"),
@@ -30,7 +31,11 @@ COMMON = {
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of project. `miniature` gives what a smoke run lays over the settings, `values` what the template is told."""
+    """One kind of project: `miniature` gives what a smoke run lays over the settings, `values` what the template is told.
+
+    Where `adaptations` are named, it covers designs with one of them alone, and with `only` those of which it is true; `modules` are
+    folders of further scripts.
+    """
 
     name: str
     about: str
@@ -42,11 +47,13 @@ class Family:
     skeleton: str = "training"
     evaluations: int = 1
     adaptations: tuple[str, ...] = ()
+    only: Callable[[Recipe], bool] = lambda recipe: True
+    modules: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def covers(self, recipe: Recipe, task: str) -> bool:
         fits = not self.adaptations or recipe.model.adaptation in self.adaptations
-        return recipe.model.library in self.library and task in self.tasks and fits
+        return recipe.model.library in self.library and task in self.tasks and fits and self.only(recipe)
 
 
 def _image_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
@@ -123,12 +130,6 @@ def _agent_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     }
 
 
-def _factory(recipe: Recipe) -> str:
-    """The class or function that the catalogue builds the model with."""
-    entry = catalogue.models().get(recipe.model.id)
-    return entry.build.factory if entry else ""
-
-
 def _adjusts(facts: Facts) -> bool:
     return facts.get("data.balance") in ADJUSTED_BALANCE or facts.get("challenge.long_tail") is True
 
@@ -168,6 +169,80 @@ FAMILIES = (
             "Win rate and the like need a judge: train.py watches the loss of held-out answers instead.",
             "8-bit optimizers and 4-bit bases need a GPU and bitsandbytes; a smoke run does without.",
         ),
+    ),
+    Family(
+        name="segmentation",
+        about="semantic segmentation with transformers, segmentation_models_pytorch or torchvision",
+        library=("transformers", "segmentation_models_pytorch", "torchvision"),
+        tasks=("semantic_segmentation",),
+        requirements=("pillow", "torchvision"),
+        miniature=miniature.dense,
+        adaptations=TUNED,
+        values=dense.segmentation_values,
+        notes=("evaluate.py fits each image into a square of the recipe's size: cut larger ones into tiles of it first.",),
+    ),
+    Family(
+        name="detection",
+        about="object detection with transformers",
+        library=("transformers",),
+        tasks=("object_detection",),
+        requirements=("pillow", "pycocotools", "scipy", "timm", "torchvision", "transformers"),
+        miniature=miniature.detection,
+        adaptations=TUNED,
+        values=dense.detection_values,
+    ),
+    Family(
+        name="diffusion",
+        about="image generation with diffusers: Stable Diffusion and SDXL with LoRA or whole, U-Nets over pixels",
+        library=("diffusers",),
+        tasks=("image_generation",),
+        requirements=("accelerate", "diffusers", "peft", "pillow", "safetensors", "torchvision"),
+        miniature=miniature.diffusion,
+        only=lambda recipe: _factory(recipe) in ("UNet2DConditionModel", "UNet2DModel"),
+        values=dense.diffusion_values,
+        notes=(
+            "FID needs some thousand samples and Inception's weights: train.py watches the denoising error of held-out images instead.",
+        ),
+    ),
+    Family(
+        name="sound",
+        about="sounds and keywords with transformers or a small network of our own",
+        library=("transformers", "torch"),
+        tasks=("audio_classification", "keyword_spotting"),
+        requirements=("scipy",),
+        miniature=miniature.audio,
+        adaptations=TUNED,
+        evaluations=2,
+        values=audio.sound_values,
+        modules=("audio",),
+    ),
+    Family(
+        name="ctc",
+        about="speech recognition with transformers: encoders with CTC, Whisper",
+        library=("transformers",),
+        tasks=("speech_recognition",),
+        requirements=("scipy", "transformers"),
+        miniature=miniature.audio,
+        adaptations=TUNED,
+        only=lambda recipe: recipe.loss[0].name == "ctc",
+        evaluations=2,
+        values=audio.speech_values,
+        modules=("audio", "speech"),
+        notes=("The letters are those of the transcripts; a language model over them, such as KenLM, would lower the errors further.",),
+    ),
+    Family(
+        name="whisper",
+        about="",
+        library=("transformers",),
+        tasks=("speech_recognition",),
+        requirements=("scipy", "tokenizers", "transformers"),
+        miniature=miniature.whisper,
+        adaptations=TUNED,
+        only=lambda recipe: recipe.loss[0].name == "cross_entropy",
+        evaluations=2,
+        values=audio.speech_values,
+        modules=("audio", "speech"),
+        notes=("Write your language, such as german, at project.language in config.yaml: each transcript then begins with its mark.",),
     ),
     Family(
         name="table",

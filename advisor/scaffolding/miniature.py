@@ -29,6 +29,8 @@ TIMM_MINIATURES = {
 }
 TIMM_OTHER = "test_vit"
 TIMM_PIXELS = 64
+QUERIES = 10
+WIDTH = 32  # channels of a U-Net, and its images' edge where they are pixels
 
 # The settings of transformers' configurations that make a model large, each at a size that keeps every kind of layer.
 SMALL = {
@@ -45,6 +47,12 @@ SMALL = {
     "vocab_size": 512,
 }
 TOKENS = 32
+SECONDS = 1.0
+SMALL_CHANNELS = 16
+PIXELS = 64
+QUERIES = 10
+WIDTH = 32  # channels of a U-Net, and its images' edge where they are pixels
+STAGE_WIDTH = 16  # of the first stage of a backbone, and that much wider each stage
 FEATURES = 8
 AGENT_PIXELS = 36  # the least that the usual convolutions of agents take
 
@@ -70,6 +78,64 @@ def timm(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
 def transformers(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     changes = run(recipe, input={"sequenceLength": TOKENS})
     return {**changes, "architecture": small_config(config)}
+
+
+def audio(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Short clips; the convolutions over a waveform keep their strides and lose their width."""
+    changes = run(recipe, input={"seconds": SECONDS})
+    if recipe.model.library == "torch":
+        return {**changes, "architecture": {"channels": SMALL_CHANNELS}}
+    narrow = {"conv_dim": [SMALL_CHANNELS] * len(config["conv_dim"])} if "conv_dim" in config else {}
+    return {**changes, "architecture": {**small_config(config), **narrow}}
+
+
+def whisper(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A second of sound makes a hundred frames, and half as many places of the encoder."""
+    marks = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3}
+    sizes = {**small_config(config), "max_source_positions": 50, **marks}
+    return {**run(recipe, input={"seconds": SECONDS}), "architecture": sizes}
+
+
+def dense(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Small images; a backbone of single layers a stage, narrow ones where its configuration names widths."""
+    changes = run(recipe, input={"imageSize": PIXELS})
+    if recipe.model.library == "segmentation_models_pytorch":
+        return {**changes, "architecture": {"encoder_name": "resnet18"}}
+    return {**changes, "architecture": small_backbone(config)} if recipe.model.library == "transformers" else changes
+
+
+def detection(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Few queries; of the detectors' backbones only plain transformers are cut, since the others' widths hang together."""
+    small = {**config, "num_queries": QUERIES, "decoder_layers": 2}
+    if config["model_type"] == "rf_detr":
+        backbone = {**small_config(config["backbone_config"]), "num_hidden_layers": 4, "out_indices": [1, 2, 3, 4]}
+        small |= {"backbone_config": backbone, "d_model": SMALL["hidden_size"], "decoder_ffn_dim": SMALL["ffn_dim"], "group_detr": 2}
+    return {**run(recipe, input={"imageSize": PIXELS}), "architecture": small}
+
+
+def diffusion(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same blocks, each narrow and with one layer."""
+    levels = len(config["block_out_channels"])
+    small = {**config, "block_out_channels": [WIDTH] * levels, "layers_per_block": 1, "norm_num_groups": 8}
+    small |= {"cross_attention_dim": WIDTH, "attention_head_dim": 4} if "cross_attention_dim" in config else {}
+    if "addition_embed_type" in config:
+        small |= {"transformer_layers_per_block": [1] * levels, "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 80}
+    return {**run(recipe, input={"imageSize": PIXELS if "cross_attention_dim" in config else WIDTH}), "architecture": small}
+
+
+def small_backbone(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with one layer a stage and an eighth of the width, backbones within it too."""
+    small = small_config(config)
+    for name, value in config.items():
+        if isinstance(value, dict):
+            small[name] = small_backbone(value)
+        elif name == "depths":
+            small[name] = [1] * len(value)
+        elif name == "hidden_sizes":
+            small[name] = [STAGE_WIDTH * (number + 1) for number in range(len(value))]
+    if "auxiliary_in_channels" in small and "hidden_sizes" in small["backbone_config"]:
+        small["auxiliary_in_channels"] = small["backbone_config"]["hidden_sizes"][2]
+    return small
 
 
 def small_config(config: Mapping[str, Any]) -> dict[str, Any]:

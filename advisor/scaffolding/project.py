@@ -49,7 +49,9 @@ def project_texts(report: Report, request: Request | None = None) -> dict[str, s
         **shared_files(family),
         "task.py": render_task(family, values),
         "config.yaml": settings_text(settings_of(report, recipe, family, build.config, values.get("watch", recipe.metric))),
-        "requirements.txt": pinned((*COMMON[family.skeleton], *family.requirements, *of_optimizer(recipe))),
+        "requirements.txt": pinned(
+            (*COMMON[family.skeleton], *family.requirements, *values.get("requirements", ()), *of_optimizer(recipe))
+        ),
         "README.md": render_markdown_template("scaffold/README.md.j2", report=report, family=family, data=values["data"]),
         "model_card.md": render_model_card(report, request),
     }
@@ -62,7 +64,7 @@ def _covered(report: Report) -> tuple[Recipe, Family, str]:
     task = next((str(fact.value) for fact in report.facts if fact.fact == "task.kind"), "")
     family = family_of(recipe, task)
     if family is None:
-        covered = "; ".join(family.about for family in FAMILIES)
+        covered = "; ".join(family.about for family in FAMILIES if family.about)
         raise UsageError(f"no project yet for {task.replace('_', ' ')} with {recipe.model.library}; covered are: {covered}")
     if recipe.model.id not in catalogue.models():
         raise UsageError(f"recipe.model.id {recipe.model.id!r}: is not in this catalogue; design the request anew")

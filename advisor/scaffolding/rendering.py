@@ -26,7 +26,7 @@ def render_task(family: Family, values: Mapping[str, Any]) -> str:
 def shared_files(family: Family) -> dict[str, str]:
     """The files that projects of this kind have in common, by name; a family may have its own in their place."""
     root = data_folder("templates") / "scaffold"
-    folders = ("common", *SKELETONS[family.skeleton], family.name)  # what comes later wins
+    folders = ("common", *SKELETONS[family.skeleton], *family.modules, family.name)  # what comes later wins
     paths = [path for folder in folders for path in sorted((root / folder).glob("*.py"))]
     scripts = {path.name: path.read_text(encoding="utf-8") for path in paths}
     return {**scripts, "pyproject.toml": (root / "settings.toml").read_text(encoding="utf-8")}

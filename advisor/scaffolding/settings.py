@@ -24,7 +24,15 @@ TRIALS = 30
 STARTUP_TRIALS = 5
 
 SEASONS = {"hourly": 24, "daily": 7, "weekly": 52, "monthly": 12, "quarterly": 4}  # steps after which a series is likely to repeat
-BUILT_FROM_SETTINGS = ("torch", "rtdl_revisiting_models", "torch_geometric", "stable_baselines3")
+BUILT_FROM_SETTINGS = (
+    "torch",
+    "rtdl_revisiting_models",
+    "torch_geometric",
+    "stable_baselines3",
+    "torchvision",
+    "segmentation_models_pytorch",
+    "diffusers",
+)
 
 _ABOUT = {
     "recipe": "The design report's recipe, number for number; why each is as it is stands in the report's decisions.",
@@ -40,6 +48,8 @@ def settings_of(report: Report, recipe: Recipe, family: Family, build: Mapping[s
     project = {"watch": watch, "seed": report.provenance.seed, "split": {"validation": SHARE, "test": SHARE}}
     if recipe.input.kind == "table":
         project["target"] = None
+    if family.name == "whisper":
+        project["language"] = None
     if recipe.input.kind == "series":
         frequency = next((str(fact.value) for fact in report.facts if fact.fact == "data.frequency"), "")
         project["season"] = SEASONS.get(frequency, 1)

@@ -114,9 +114,13 @@ class _DepthwiseSeparable(nn.Sequential):
 
     def __init__(self, channels: int) -> None:
         super().__init__(
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels), nn.BatchNorm2d(channels), nn.ReLU(),
-            nn.Conv2d(channels, channels, 1), nn.BatchNorm2d(channels), nn.ReLU(),
-        )  # fmt: skip
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 1),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+        )
 
 
 class _KeywordSpotter(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,18 @@ def test_deciding_again_after_a_change_is_deciding_afresh(shipped: Knowledge, da
     changed = {name for name in first.keys() | second.keys() if first.get(name) != second.get(name)}
     again = redecide(shipped.rules, shipped.rules.slots, {**stated(second), **model, **stale}, before, changed)
     assert ids(again) == ids(afresh)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_what_is_remembered_is_what_would_be_decided(shipped: Knowledge, data: st.DataObject) -> None:
+    facts = stated(data.draw(facts_of(shipped)))
+    model = model_facts(catalogue.models()[data.draw(st.sampled_from(sorted(catalogue.models())))])
+    remembering = decide(shipped.rules, shipped.rules.slots, {**facts, **model})[0]
+    again = decide(shipped.rules, shipped.rules.slots, {**facts, **model})[0]
+    forgetful = decide(replace(shipped.rules), shipped.rules.slots, {**facts, **model})[0]
+    assert all(again[name] is outcome for name, outcome in remembering.items())
+    assert remembering == forgetful
 
 
 def ids(outcomes: Outcomes) -> dict[str, list[str]]:

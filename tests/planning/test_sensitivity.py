@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import advisor
 from advisor import catalogue
 from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.loading import Knowledge, load_knowledge
@@ -71,7 +72,7 @@ def sides(knowledge: Knowledge, flip: Flip) -> tuple[list[Value], list[Value]]:
 @pytest.mark.parametrize("name", REQUESTS)
 def test_every_entry_holds_when_planned_afresh_on_both_sides(knowledge: Knowledge, name: str) -> None:
     facts = facts_of(knowledge, name)
-    for candidate in propose(catalogue.models(), brief(knowledge, facts)).compared:
+    for candidate in propose(catalogue.serving(str(facts["task.kind"].value)), brief(knowledge, facts)).compared:
         assert_proved(knowledge, facts, plan(knowledge, brief(knowledge, facts), candidate))
 
 
@@ -81,14 +82,15 @@ def test_every_entry_holds_for_requests_of_any_size(name: str, samples: int, cla
     knowledge = load_knowledge()  # not as a fixture: hypothesis would write it all out with every failure
     varied: dict[str, Value] = {"data.samples": samples, CLASSES: classes, "compute.memory_gib": memory}
     facts = follow({**facts_of(knowledge, name), **{fact: Fact(value, Origin.STATED) for fact, value in varied.items()}})
-    compared = propose(catalogue.models(), brief(knowledge, facts)).compared
+    compared = propose(catalogue.serving(str(facts["task.kind"].value)), brief(knowledge, facts)).compared
     for candidate in compared[:1]:
         assert_proved(knowledge, facts, plan(knowledge, brief(knowledge, facts), candidate))
 
 
 def test_the_nearest_come_first_and_name_the_rule(knowledge: Knowledge) -> None:
     facts = facts_of(knowledge, "defects")
-    design = plan(knowledge, brief(knowledge, facts), propose(catalogue.models(), brief(knowledge, facts)).compared[0])
+    decided = brief(knowledge, facts)
+    design = plan(knowledge, decided, propose(catalogue.serving(str(facts["task.kind"].value)), decided).compared[0])
     entries = sensitivity(knowledge, design, follow)
     assert entries
     assert all(entry.before != entry.after for entry in entries)
@@ -98,3 +100,14 @@ def test_the_nearest_come_first_and_name_the_rule(knowledge: Knowledge) -> None:
 
 def is_positive(value: object) -> bool:
     return isinstance(value, int | float) and value > 0
+
+
+@pytest.mark.parametrize("said", ["none", "real-time", "offline"])
+def test_a_limit_that_is_stated_to_be_none_is_as_far_as_can_be_from_every_threshold(knowledge: Knowledge, said: str) -> None:
+    request = {
+        "task": {"type": "classification", "domain": "CV", "specificTask": "image classification"},
+        "data": {"size": "10k images"},
+        "constraints": {"computeResources": "single-GPU", "latencyRequirement": said},
+    }
+    report = advisor.design(request, verify="none")
+    assert report.status == "designed" and all(entry.fact != "limit.latency_ms" for entry in report.sensitivity[:1])

@@ -50,12 +50,12 @@ def given(knowledge: Knowledge, kind: str, samples: int, **values: Any) -> Facts
 
 def designed(knowledge: Knowledge, facts: Facts) -> Design:
     """The design of the first candidate."""
-    proposal = propose(catalogue.models(), brief(knowledge, facts))
+    proposal = propose(catalogue.serving(str(facts["task.kind"].value)), brief(knowledge, facts))
     return plan(knowledge, brief(knowledge, facts), proposal.compared[0])
 
 
 def compared(knowledge: Knowledge, facts: Facts) -> set[str]:
-    return {entry.line for entry in propose(catalogue.models(), brief(knowledge, facts)).compared}
+    return {entry.line for entry in propose(catalogue.serving(str(facts["task.kind"].value)), brief(knowledge, facts)).compared}
 
 
 def texts(design: Design, slot: str) -> str:

@@ -14,8 +14,24 @@ import yaml
 
 from advisor import design, scaffold
 from tests.conftest import EXAMPLES
+from tests.scaffolding.variants import VARIANTS, design_variant
 
-TRAINED = ("defects", "tickets", "token_classification", "llm", "wide_table", "many_series", "graph_classification")
+TRAINED = (
+    "defects",
+    "tickets",
+    "token_classification",
+    "llm",
+    "wide_table",
+    "many_series",
+    "graph_classification",
+    "keyword_spotting",
+    "audio_classification",
+    "dictation",
+    "speech_recognition",
+    "semantic_segmentation",
+    "detection",
+    "image_generation",
+)
 
 # Dies as a process that is killed does, with half of its fourth checkpoint written.
 KILLED = """
@@ -125,11 +141,38 @@ def test_an_agent_survives_a_kill_and_then_evaluates_exports_and_tunes(example: 
     assert {"best.zip", "last.zip", "evaluation.json", "model.pt2"} <= kill_and_go_on(KILLED_AGENT, AGENT, folder)
 
 
+# The scripts of several projects in one process.
+VARIED = """
+import os, runpy, sys
+for folder in sys.argv[1:]:
+    os.chdir(folder)
+    sys.path[0] = folder
+    for module in [name for name, one in sys.modules.items() if str(getattr(one, "__file__", "")).startswith(os.path.dirname(folder))]:
+        del sys.modules[module]
+    for name in ("train", "evaluate"):
+        sys.argv = [f"{name}.py", "--smoke"]
+        runpy.run_path(f"{name}.py", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_projects_of_other_models_train_and_evaluate(tmp_path: Path) -> None:
+    folders = [str(tmp_path / variant) for variant in VARIANTS]
+    for variant in VARIANTS:
+        scaffold(design_variant(variant), tmp_path / variant)
+    done = run(f"import sys; sys.argv[1:] = {folders!r}\n{VARIED}", tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert all((tmp_path / variant / "runs" / "smoke" / "evaluation.json").is_file() for variant in VARIANTS)
+
+
 @pytest.mark.slow
 def test_every_project_type_checks(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    for example in (*TRAINED, "tabular", "robot"):
-        folder = write_project(example, tmp_path / example)
+    projects = {name: write_project(name, tmp_path / name) for name in (*TRAINED, "tabular", "robot")}
+    for variant in VARIANTS:
+        scaffold(design_variant(variant), tmp_path / variant)
+        projects[variant] = tmp_path / variant
+    for name, folder in projects.items():
         command = [sys.executable, "-m", "mypy", "--cache-dir", str(cache), "."]
         found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert found.returncode == 0, f"{example}: {found.stdout}"
+        assert found.returncode == 0, f"{name}: {found.stdout}"

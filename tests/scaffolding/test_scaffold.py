@@ -18,6 +18,7 @@ from advisor.scaffolding.families import FAMILIES, family_of
 from advisor.scaffolding.project import project_texts
 from tests.conftest import EXAMPLES
 from tests.render.reports import ATTACK
+from tests.scaffolding.variants import VARIANTS, design_variant
 
 FILES = {"train.py", "evaluate.py", "export.py", "tune.py", "task.py", "config.yaml", "requirements.txt", "README.md", "model_card.md"}
 
@@ -55,9 +56,30 @@ def test_every_family_has_an_example() -> None:
 def test_every_project_is_formatted_and_linted_clean(tmp_path: Path) -> None:
     for example in COVERED:
         scaffold(design(EXAMPLES / f"{example}.yaml", "none"), tmp_path / example)
+    for variant in VARIANTS:
+        scaffold(design_variant(variant), tmp_path / variant)
     for command in (["check"], ["format", "--check"]):
         found = subprocess.run([sys.executable, "-m", "ruff", *command, str(tmp_path)], capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize(
+    ("variant", "part"),
+    [
+        ("many_sounds", "binary_cross_entropy_with_logits"),
+        ("waveforms", "freeze_feature_encoder()"),
+        ("features", "SeamlessM4TFeatureExtractor"),
+        ("segformer", 'BACKBONE = "segformer."'),
+        ("unet", "smp.Unet("),
+        ("lraspp", "segmentation.lraspp_mobilenet_v3_large("),
+        ("rt_detr", "NORMALIZES = False"),
+        ("yolos", "softmax(-1)"),
+        ("sdxl", "StableDiffusionXLPipeline.save_lora_weights"),
+        ("pixels", ".merge_and_unload()"),
+    ],
+)
+def test_a_project_has_the_code_that_its_design_asks_for(variant: str, part: str) -> None:
+    assert part in project_texts(design_variant(variant))["task.py"]
 
 
 @pytest.mark.parametrize("example", COVERED)

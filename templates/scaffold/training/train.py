@@ -245,13 +245,16 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 def predict(model: nn.Module, loader: DataLoader[Batch], settings: Settings, device: torch.device) -> list[tuple[Any, Any]]:
     """For each batch what the model says and what is true."""
     model.eval()
-    half = half_of(settings, device)
-    with torch.autocast(device.type, half, enabled=half is not None):
-        return [predict_batch(model, to_device(batch, device)) for batch in loader]
+    half, found = half_of(settings, device), []
+    for batch in loader:  # outside of autocast, which would make the data's own arithmetic coarse
+        with torch.autocast(device.type, half, enabled=half is not None):
+            found.append(predict_batch(model, to_device(batch, device)))
+    return found
 
 
 def evaluate(model: nn.Module, loader: DataLoader[Batch], settings: Settings, device: torch.device) -> dict[str, float]:
-    return measure(predict(model, loader, settings, device), settings)
+    with torch.random.fork_rng(devices=[]):  # a run that is killed while it is evaluated goes on with the next step
+        return measure(predict(model, loader, settings, device), settings)
 
 
 def load_best(settings: Settings, folder: Path, device: torch.device) -> nn.Module:
