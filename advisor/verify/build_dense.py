@@ -127,7 +127,7 @@ BUILDERS: dict[str, Callable[[Job], nn.Module]] = {
 
 
 def narrower(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Settings of smaller copies of the same architecture, with what was cut in words; of torchvision's for the two-stage detectors alone."""
+    """Settings of smaller copies of the same architecture, with what was cut in words; of torchvision's for two-stage detectors."""
     config = job.build.config
     if job.build.library == "torchvision" and job.build.factory.startswith(_TWO_STAGE):
         proposals = {f"rpn_post_nms_top_n_{mode}": 2 * _FEW_REGIONS for mode in ("train", "test")}
