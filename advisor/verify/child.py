@@ -81,9 +81,10 @@ def _used(pid: int) -> int:
 def _has_children(pid: int) -> bool:
     """Told by the kernel where it can tell; going through all processes, twenty times a second, is dear."""
     try:
-        return any(path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/children"))
-    except OSError:
+        lists = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:  # a thread ended meanwhile
         return True
+    return not lists or any(lists)
 
 
 def has_exited(child: Child) -> bool:
