@@ -207,7 +207,7 @@ def _cut_depth(job: Job, need: float) -> Cuts:
         shallow_towers = {name: tower | _shallow(tower) for name, tower in _towers(job).items()}
         if shallow_towers:
             smaller = _with_config(job, shallow_towers)
-            if _builds(smaller):  # what stands on a backbone may want as many of its layers as there were
+            if _runs_as(job, smaller):  # what stands on a backbone may want as many of its layers as there were
                 layers = [tower["num_hidden_layers"] for tower in shallow_towers.values() if "num_hidden_layers" in tower]
                 yield "depth", f"{max(layers)} layers in each tower" if layers else "one block a stage of the backbone", smaller
         settings = transformers_config(job).to_dict()
@@ -255,7 +255,7 @@ def _cut_width(job: Job, need: float) -> Cuts:
         for name, widths in parts.items():
             changes |= _at(job, name, _narrow(widths, divisor))
         smaller = _with_config(job, changes)
-        if _builds(smaller) and bool(operations(smaller)) == bool(operations(job)):  # a width that was missed shows in the forward pass
+        if _runs_as(job, smaller):  # a width that was missed shows in the forward pass
             now, before = (" and ".join(str(main // by) for main in dict.fromkeys(mains)) for by in (divisor, 1))
             yield "width", f"width {now} instead of {before}", smaller
         divisor *= 2
@@ -303,6 +303,11 @@ def _builds(job: Job) -> bool:
     except Exception:  # whatever a library says to a setting that it does not take
         return False
     return True
+
+
+def _runs_as(job: Job, smaller: Job) -> bool:
+    """Whether the copy builds, and runs on `meta` where the original does."""
+    return _builds(smaller) and bool(operations(smaller)) == bool(operations(job))
 
 
 def _with_recipe(job: Job, **changes: Any) -> Job:
