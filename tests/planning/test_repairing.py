@@ -265,7 +265,7 @@ def test_a_limit_that_an_estimate_leaves_open_is_no_reason_to_repair_and_is_told
     assert latency.figures["latency"].low < limit < latency.figures["latency"].high  # type: ignore[operator]
     told = [notice.text for notice in report.warnings if notice.kind == "undecided_limit"]
     assert not repairs(report) and bool(told) is is_likely_missed
-    assert all("Measure it first" in text and "smaller images (REP030" in text for text in told)
+    assert all("Measure it first" in text and "the cheapest edit that helps" in text and "(REP" in text for text in told)
 
 
 @pytest.mark.parametrize(
