@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry
+from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry, StandIn
 from advisor.catalogue.loading import checked_dates, load_entries
 from advisor.located import parse_yaml
 from advisor.parsed import Parse, remembered
 from advisor.resources import data_folder
 
-__all__ = ["datasets", "devices", "load_datasets", "load_devices", "load_models", "models", "newest_date"]
+__all__ = ["datasets", "devices", "load_datasets", "load_devices", "load_models", "models", "newest_date", "stand_ins"]
 
 
 def load_models(folder: Path, parse: Parse = parse_yaml) -> dict[str, ModelEntry]:
@@ -57,6 +57,13 @@ def datasets() -> Mapping[str, DatasetEntry]:
     """Every public dataset of the catalogue, by id."""
     with remembered("datasets") as parse:
         return MappingProxyType(load_datasets(data_folder("catalogue"), parse))
+
+
+@cache
+def stand_ins() -> Mapping[str, StandIn]:
+    """What stands in for models that the catalogue does not have, from `catalogue/stand_ins.yaml`."""
+    with remembered("stand_ins") as parse:
+        return MappingProxyType(load_entries([data_folder("catalogue") / "stand_ins.yaml"], StandIn, parse))
 
 
 @cache

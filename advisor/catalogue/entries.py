@@ -56,6 +56,25 @@ class ModelEntry(Entry):
     note: str | None = None
 
 
+class StandIn(Entry):
+    """Names of models that the catalogue does not have, and the entries nearest in kind, the one to take first before the others."""
+
+    names: list[str] = Field(min_length=1)
+    by: list[str] = Field(min_length=1, description="ids of models; of those that serve the task, the first, or the nearest in size")
+
+    @property
+    def id(self) -> str:
+        return f"{self.names[0]}: {self.by[0]}"
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+    @property
+    def aliases(self) -> list[str]:
+        return self.names[1:]
+
+
 class DeviceEntry(Entry):
     """A device that a request can name. Memory in GiB as a card's GB are, bandwidth in GB/s, peaks in dense TFLOP/s (TOP/s for int8)."""
 

@@ -10,12 +10,12 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from advisor.catalogue.entries import DatasetEntry, DeviceEntry, Entry, ModelEntry
+from advisor.catalogue.entries import DatasetEntry, DeviceEntry, Entry, ModelEntry, StandIn
 from advisor.errors import Fault, KnowledgeError
 from advisor.located import Document, parse_yaml, path_text, read_text
 from advisor.parsed import Parse
 
-Kind = TypeVar("Kind", bound=ModelEntry | DeviceEntry | DatasetEntry)
+Kind = TypeVar("Kind", bound=ModelEntry | DeviceEntry | DatasetEntry | StandIn)
 
 
 class CatalogueFile(Entry, Generic[Kind]):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 
-from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry
+from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry, StandIn
 from advisor.intake.names import NameIndex
 
 
@@ -17,6 +17,7 @@ class Catalogue:
     devices: Mapping[str, DeviceEntry]
     models: Mapping[str, ModelEntry]
     datasets: Mapping[str, DatasetEntry]
+    stand_ins: Mapping[str, StandIn] = field(default_factory=dict)
 
     @cached_property
     def device_names(self) -> NameIndex:
@@ -25,6 +26,10 @@ class Catalogue:
     @cached_property
     def model_names(self) -> NameIndex:
         return NameIndex(self.models)
+
+    @cached_property
+    def stand_in_names(self) -> NameIndex:
+        return NameIndex(self.stand_ins)
 
     @cached_property
     def dataset_names(self) -> NameIndex:
@@ -44,4 +49,4 @@ def load_catalogue() -> Catalogue:
     """The installed catalogue. Raises KnowledgeError where a file of it is faulty."""
     from advisor import catalogue
 
-    return Catalogue(catalogue.devices(), catalogue.models(), catalogue.datasets())
+    return Catalogue(catalogue.devices(), catalogue.models(), catalogue.datasets(), catalogue.stand_ins())

@@ -21,6 +21,7 @@ CORES_PER_CHIP = {"2": 2, "3": 2, "4": 2, "5p": 2, "5e": 1, "5litepod": 1, "6e":
 
 _NODES = re.compile(r"(?<![\w.])(?P<count>\d{1,5}|two|four|eight)[ -]?(?:nodes?|machines?|servers?|hosts?)\b")
 _SLICE = re.compile(r"\btpu[ -]?(?P<version>v(?:2|3|4|5p|5e|5litepod|6e))-(?P<size>\d{1,5})\b")
+_TENSOR_CORES = re.compile(r"(?<![\w.])(?P<size>\d{1,5}) tpu ?(?P<version>v[23]) cores\b")
 _HOST_MEMORY = re.compile(rf"(?P<value>{NUMBER})\s*(?:gb|gib|g|tb)\s*(?:of\s+)?(?:system |host |main )?(?:ram|system memory|ddr[45])\b")
 _MEMORY = re.compile(
     rf"(?P<value>{NUMBER})\s*-?(?P<unit>gb|gib|g|mb|mib|tb)"
@@ -71,7 +72,7 @@ _WORDS = words(
     train deploy deployed run running serve serving with each of the a an and on in for only x via per have has we one our from device
     devices card cards chip chips accelerator accelerators memory ram nvidia amd google aws gcp azure colab kaggle cloud cluster
     server workstation desktop laptop local premise prem premises machine instance vm pro free tier target training inference
-    deployment all total available node nvlink pcie sxm computer gpu gpus cpu tpu tpus v core
+    deployment all total available consumer commodity node nvlink pcie sxm computer gpu gpus cpu tpu tpus v core
     """
 )
 
@@ -129,7 +130,7 @@ class _Reader:
 
     def _slice(self) -> int | None:
         """A TPU slice's chips; the device itself is left to be found by name."""
-        found = self.text.take(_SLICE)
+        found = self.text.take(_SLICE) or self.text.take(_TENSOR_CORES)
         if not found:
             return None
         self.text.left = (

@@ -27,7 +27,14 @@ IMAGE_SIZE = re.compile(
     r"(?<![\w.])(?P<width>\d{2,5})\s?(?:px\s?)?[x×]\s?(?P<height>\d{2,5})(?:\s?[x×]\s?\d{1,4})?\s?(?:px|pixels?)?(?!\w)"
 )
 LENGTH = re.compile(rf"(?:\bof\s+)?(?P<value>{COUNT})\s+tokens?\s+(?:each|per \w+|long)\b")
-TOKENS = re.compile(rf"(?P<value>{COUNT})\s*(?:[^\W\d_]+\s)?tokens\b{_TAIL}")
+TOKENS = re.compile(
+    rf"(?P<value>{COUNT})\s*(?:(?:[^\W\d_]+\s)?tokens\b|(?<=[mb] )(?:words|characters)\b){_TAIL}"
+)  # a corpus: millions of words
+# "7 series x 17,420 steps": the sign of a product between two counts, where each is told by its own noun.
+TIMES = re.compile(rf"(?<=[a-z])\s[x×]\s(?={COUNT}\s+(?:time )?(?:steps?|timesteps?|points?|columns?|features?|variables?)(?!\w))")
+OF_LENGTH = re.compile(rf"\bof length (?P<value>{COUNT})(?!\w)")
+# What stands in brackets without a number, and says nothing of labels or splits, is where the data come from.
+ORIGIN = re.compile(r"\((?![^()]*(?:label|annot|train|test|valid|held|per |each|not |no ))[^()\d]*\)")
 PERIOD = re.compile(rf"(?P<value>{COUNT})[ -]?(?P<unit>{DURATION})(?!-)(?:['\s]+(?:worth\s+)?(?:of\s+)?(?:{_WORD}\s*){{1,6}})?")
 _SHORT = r"(?:s|secs?|seconds?|mins?|minutes?)"
 EACH_LASTS = re.compile(

@@ -12,18 +12,21 @@ from advisor.intake.count_patterns import (
     LABELLED,
     LENGTH,
     NAME,
+    OF_LENGTH,
+    ORIGIN,
     PER_CLASS,
     PERIOD,
     PLURAL,
     PLUS,
     RANGE,
+    TIMES,
     TOKENS,
     UNLABELLED,
     VOLUME,
     Nouns,
 )
 from advisor.intake.counted import DAY, Counts, Found, with_labels, with_samples, with_time
-from advisor.intake.text import ABOUT, LOWER, UPPER, Text, words
+from advisor.intake.text import ABOUT, LOWER, TAKEN, UPPER, Text, words
 from advisor.quantity import COUNT, number, seconds
 
 FORMS = ("5,000 labelled images, 10 classes", "2 years of daily sales")
@@ -48,6 +51,8 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     text.refuse_negative()
     per_class = [number(match["value"]) for match in text.take_all(PER_CLASS)]
     lengths = [_whole_number(text, match["value"], match.span()) for match in text.take_all(LENGTH)]
+    text.left = TIMES.sub(" , ", text.left)
+    text.left = OF_LENGTH.sub(lambda match: f"of {match['value']} steps ", text.left)
     tokens = text.take(TOKENS)
     for lasting in list(EACH_LASTS.finditer(text.left)):
         text.left = text.left.replace(lasting[0], " " * len(lasting[0]))  # a gap, so that the noun stays with its number
@@ -62,6 +67,7 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     for pattern in nouns.frequencies.values():
         text.take_all(pattern)
     names = _names(text)
+    found.remarks += [f"{match[0].replace(TAKEN, '…')!r} decides nothing here" for match in text.take_all(ORIGIN)]
     if not days:
         _bare(text, found)
     text.finish(_WORDS)
@@ -80,6 +86,13 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     )
     counts = with_time(text, counts, found, days, is_audio=AUDIO.search(whole) is not None)
     return with_samples(text, with_labels(counts, found), found)
+
+
+# Where both are counted, each text with its picture is a sample, and the pictures come more than once.
+TEXTS, PICTURES = (
+    frozenset({"question", "pair", "dialogue", "conversation", "instruction"}),
+    frozenset({"image", "photo", "picture", "video"}),
+)
 
 
 # --- taking numbers out of the text ----------------------------------------------------------------------------------
@@ -125,7 +138,9 @@ def _labels(text: Text, found: Found) -> None:
 
 
 def _items(text: Text, nouns: Nouns, found: Found) -> None:
-    for match in text.take_all(nouns.item):
+    items = text.take_all(nouns.item)
+    has_texts = any(match["noun"].rstrip("s") in TEXTS for match in items)
+    for match in items:
         value, kind, before = _whole_number(text, match["value"], match.span()), nouns.class_of[match["noun"]], match["words"]
         if match["noun"] in ("class", "category") and value != 1:
             text.fail("says how many a class has, or how many classes there are? write '10 classes' or '8 per class'", [match.span()])
@@ -135,7 +150,7 @@ def _items(text: Text, nouns: Nouns, found: Found) -> None:
             found.train.append(value)
         if kind == "samples" and re.search(LABELLED, before):
             found.labelled.append(value)
-        if kind == "asides":
+        if kind == "asides" or (has_texts and match["noun"].rstrip("s") in PICTURES):
             found.remarks.append(f"{match[0].strip()!r} decides nothing here")
             continue
         found.by.setdefault(kind, []).append(value)
@@ -156,7 +171,7 @@ def _bare(text: Text, found: Found) -> None:
     """Numbers without a noun: samples, if nothing else is; `140 labels` are classes or samples, which only a graph's context tells."""
     labels = text.take(re.compile(rf"(?P<value>{COUNT})\s+labels\b"))
     if labels:
-        if found.noun.rstrip("s") != "node":
+        if found.noun.rstrip("s") != "node" and "unlabelled" not in found.by:
             text.fail("may mean classes or labelled samples; write '5 classes' or '140 labelled'", [labels.span()])
         found.labelled.append(_whole_number(text, labels["value"], labels.span()))
     unknown = text.take(PLURAL) if not found.by else None

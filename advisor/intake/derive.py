@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from advisor.catalogue.entries import DatasetEntry, ModelEntry
@@ -12,12 +13,14 @@ from advisor.intake.catalogue import Catalogue
 from advisor.intake.counted import Counts, steps_in
 from advisor.intake.names import NameIndex
 from advisor.intake.notes import ROUNDING, Notes
-from advisor.intake.text import quoted
+from advisor.intake.text import lowered, quoted
 from advisor.request import Request
 
 BASE_MODEL = "existingSetup.baseModel"
 UNKNOWN = "unknown"
 LISTED_WHOLE = ("challenge.", "issue.", "asked.")  # what such a list leaves out is false
+SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?) ?([mb])(?![a-z])")
+NUMBER_NEXT = re.compile(r"[\s_./-]{0,2}\d")
 NOTHING = frozenset({"", "none", "no", "n/a", "nothing", "not yet", "from scratch", "random initialization"})
 NONE_STATED = "none stated"
 IN_ONE_MACHINE = 8  # what a DGX or HGX board holds: docs.nvidia.com/dgx
@@ -38,6 +41,7 @@ CLOSED: dict[str, Value] = {
     "task.objective": "any",
 }
 SEQUENCE_KINDS = frozenset({"text_generation", "instruction_tuning", "preference_tuning"})
+AGENT_KINDS = frozenset({"reinforcement_discrete", "reinforcement_continuous", "reinforcement_offline"})
 SERIES_KINDS = frozenset({"forecasting", "anomaly_detection"})
 IMAGE_DOMAINS = frozenset({"cv", "video", "multimodal", "rl"})
 
@@ -88,8 +92,9 @@ def _derive_base_model(request: Request, notes: Notes, catalogue: Catalogue) -> 
     if said is not None and said.strip().lower() not in NOTHING:
         detail, index = quoted(BASE_MODEL, said), catalogue.model_names
         ids = index.exact(said) or _with_size(said, catalogue) or _architecture(said, index, notes)
+        ids = _serving(ids, notes, catalogue) or _stand_in(said, notes, catalogue) or ids
         if ids:
-            notes.state("setup.base_model", ids[0], detail, BASE_MODEL)
+            notes.state("setup.base_model", _as_observed(ids[0], notes, catalogue), detail, BASE_MODEL)
         else:
             near = index.nearest(said)
             notes.derive("setup.base_model", UNKNOWN, detail)
@@ -111,6 +116,55 @@ def _architecture(said: str, index: NameIndex, notes: Notes) -> tuple[str, ...]:
             "read as", f"{quoted(BASE_MODEL, said)} is read as {ids[0]}: the same architecture; mind the licence of its own weights"
         )
     return ids[:1]
+
+
+def _as_observed(id_: str, notes: Notes, catalogue: Catalogue) -> str:
+    """An agent's algorithm names no network: of those in its line, the one for what the agent sees."""
+    family = {"vector": "mlp", "pixels": "cnn"}.get(str(notes.value("data.observation")))
+    named = catalogue.models[id_]
+    if named.family == family or notes.value("task.kind") not in AGENT_KINDS:
+        return id_
+    fits = (entry.id for entry in catalogue.models.values() if entry.line == named.line and entry.family == family)
+    return next(iter(_serving(fits, notes, catalogue)), id_)
+
+
+def _serving(ids: Iterable[str], notes: Notes, catalogue: Catalogue) -> tuple[str, ...]:
+    """Those of the models that are in the catalogue for the task."""
+    kind = notes.value("task.kind")
+    return tuple(id_ for id_ in ids if kind is None or kind in catalogue.models[id_].tasks)
+
+
+def _stand_in(said: str, notes: Notes, catalogue: Catalogue) -> tuple[str, ...]:
+    """The model that serves the task and is nearest in kind to one that the catalogue does not have: by the longest name in its name.
+
+    A number behind a name of the catalogue makes it another model ("ResNet-56"), or a misspelt one; a stand-in's names allow for it.
+    """
+    text = lowered(said)
+    own = [mention for mention in catalogue.model_names.find(text) if not NUMBER_NEXT.match(text, mention.end)]
+    found = [(mention, mention.ids) for mention in own] + [
+        (mention, tuple(by for id_ in mention.ids for by in catalogue.stand_ins[id_].by)) for mention in catalogue.stand_in_names.find(text)
+    ]
+    fitting = [(mention.end - mention.start, _serving(ids, notes, catalogue)) for mention, ids in found]
+    ids = max(((length, ids) for length, ids in fitting if ids), default=(0, ()), key=lambda pair: pair[0])[1]
+    if not ids:
+        return ()
+    nearest = _nearest_size(ids, text, catalogue)
+    name = catalogue.models[nearest].name
+    notes.notice(
+        "read as",
+        f"{quoted(BASE_MODEL, said)} is no model of the catalogue; {name} stands in for it, as the nearest in kind: the advice holds for "
+        "both, the figures and the licence are the stand-in's",
+    )
+    return (nearest,)
+
+
+def _nearest_size(ids: tuple[str, ...], text: str, catalogue: Catalogue) -> str:
+    """The first model, or where the text says a parameter count ("7b"), the one nearest to it."""
+    size = SIZE.search(text)
+    if size is None:
+        return ids[0]
+    parameters = float(size[1]) * {"m": 1e6, "b": 1e9}[size[2]]
+    return min(ids, key=lambda id_: abs(math.log(catalogue.models[id_].parameters.value / parameters)) if parameters else 0.0)
 
 
 def _note_unfit(notes: Notes, entry: ModelEntry) -> None:
@@ -160,7 +214,7 @@ def _derive_dataset(notes: Notes, datasets: list[DatasetEntry]) -> None:
 def _derive_samples(request: Request, notes: Notes, counts: Counts) -> None:
     """Samples from a size in hours, tokens, days or series; what that rests on is an assumption where it is a typical value."""
     detail, assumed, kind = quoted("data.size", request.data.size or ""), notes.words.assumed, notes.value("task.kind")
-    if kind == "series_classification" and counts.series and "data.samples" in counts.derived:
+    if kind == "series_classification" and counts.series and "samples" in counts.derived:
         notes.facts.pop("data.samples", None)  # each series is a sample there, not each of its steps
     if "data.samples" in notes.facts:
         return

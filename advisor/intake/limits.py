@@ -13,8 +13,13 @@ MB = 1e6
 FLOAT_BYTES = 4  # of a parameter in fp32
 
 _TIME = re.compile(rf"(?P<value>{NUMBER})\s*(?P<unit>{DURATION})")
-_RATE = re.compile(rf"(?P<value>{NUMBER})\s*(?:fps|frames? per second|frames?\s?/\s?s(?:ec)?|hz)\b")
+_RATE = re.compile(rf"(?P<value>{NUMBER})\+?\s*(?:fps|frames? per second|frames?\s?/\s?s(?:ec)?|hz)\b")
 _REAL_TIME = re.compile(r"\breal[- ]?time\b")
+_ON_DEVICE = re.compile(
+    r"\b(?:on\s+)?(?:an?\s+|the\s+|nvidia\s+|tesla\s+)*(?:[tvalhp]\d{1,3}[a-z]?|rtx ?\d{4}(?: ?ti)?|jetson(?: \w+){0,2}|raspberry pi ?\d?|"
+    r"(?:edge |mobile |desktop |single |one )?(?:gpu|cpu|phone|edge device|device))\b"
+)
+_SOON = re.compile(r"\W*(?:(?:very |ultra[- ])?low(?: latency)?|online|interactive|near real[- ]?time)\W*")
 _PER_TOKEN = re.compile(r"(?:\bper|/)\s*token\b")
 _PERCENTILE = re.compile(r"\bp(?:50|90|95|99|99\.9)\b|\b(?:50|90|95|99)th percentile\b|\b(?:mean|median|average|avg|worst[- ]case)\b")
 _OFFLINE = re.compile(r"\W*(?:offline|batch|offline batch|batch processing|not real[- ]?time|best effort)\W*")
@@ -76,11 +81,16 @@ def read_latency(field: str, said: str) -> Latency:
     text = Text(field, said, ("inference <50ms", "≤ 0.1 s per image"))
     if text.is_unlimited() or _OFFLINE.fullmatch(text.left):
         return Latency()
+    if _SOON.fullmatch(text.left):
+        return Latency(real_time=True, remark="names no time, so nothing is held to it; say milliseconds")
     text.refuse_negative()
     real_time = text.take(_REAL_TIME) is not None
     times, rates = text.take_all(_TIME), text.take_all(_RATE)
     remarks = ["a limit per token is compared with the time of one forward pass"] if text.take(_PER_TOKEN) else []
     remarks += [f"{found[0]} is read as the limit of a single call; the checks give an interval" for found in text.take_all(_PERCENTILE)]
+    remarks += [
+        f"{found[0].strip()!r} is not looked at: the limit is held on the device of computeResources" for found in text.take_all(_ON_DEVICE)
+    ]
     allowed, wrong = (LOWER, UPPER) if rates and not times else (UPPER, LOWER)
     text.take_all(allowed)
     text.take_all(ABOUT)

@@ -145,6 +145,8 @@ def _ends(rules: RuleSet, fact: str, facts: Facts) -> set[float]:
 def _distance(flip: Flip) -> tuple[float, str, str]:
     if isinstance(flip.value, bool | str) or isinstance(flip.threshold, bool | str) or not flip.value or not flip.threshold:
         return (math.inf, flip.fact, flip.slot)
+    if math.isinf(float(flip.value)):  # a limit that is stated to be none is infinitely far from every threshold
+        return (math.inf, flip.fact, flip.slot)
     return (abs(math.log(float(flip.threshold) / float(flip.value))), flip.fact, flip.slot)
 
 

@@ -129,3 +129,28 @@ def test_what_was_computed_is_told_from_what_was_said() -> None:
 )
 def test_steps_in_a_week(frequency: str, steps: int) -> None:
     assert steps_in(7, frequency) == steps
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("3.3B words (Wikipedia + BookCorpus)", {"tokens": 3_300_000_000, "samples": None}),
+        ("1M characters", {"tokens": 1_000_000}),
+        ("8,926 series of length 100", {"series": 8926, "samples": 892_600}),
+        ("7 series x 17,420 steps", {"series": 7, "samples": 121_940}),
+        ("48k rows x 14 columns", {"samples": 48_000, "features": 14}),
+        ("700k time steps, 38 channels", {"samples": 700_000, "features": 38}),
+        ("82k images, 443k questions", {"samples": 443_000}),
+        ("4k labels + 46k unlabelled images", {"labels": "semi"}),
+        ("60k images (own photographs)", {"samples": 60_000}),
+    ],
+)
+def test_sizes_as_published_recipes_write_them(said: str, expected: dict[str, object]) -> None:
+    counts = read(said)
+    assert {name: getattr(counts, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("said", ["60k images (half unlabelled)", "60k images (test)"])
+def test_brackets_that_speak_of_labels_or_splits_are_no_origin(said: str) -> None:
+    with pytest.raises(RequestError, match="not understood"):
+        read(said)

@@ -37,7 +37,7 @@ def test_what_is_not_wholly_understood_is_an_error(read: Callable[[str, str], ob
         ("inference <50ms", 50), ("<5 ms", 5), ("under 50 ms", 50), ("≤ 0.1s per image", 100), ("30 FPS", 1000 / 30),
         ("at least 25 fps", 40), ("20 µs", 0.02),
         ("no more than 50 milliseconds", 50), ("p99 < 100 ms", 100), ("2 minutes", 120_000), ("real-time (<30ms)", 30),
-        ("none", math.inf), ("offline", math.inf),
+        ("none", math.inf), ("offline", math.inf), ("<5 ms on T4", 5), ("<100 ms on CPU", 100), ("25+ fps", 40), ("low", math.inf),
         ("no hard limit", math.inf), ("1e2 ms", 100), ("INFERENCE < 50 MS", 50),
     ],
 )  # fmt: skip
@@ -54,6 +54,8 @@ def test_real_time_is_a_challenge_and_no_number() -> None:
 def test_what_a_latency_is_read_as_is_said() -> None:
     assert "per token" in read_latency("x", "100 ms/token").remark
     assert "p99" in read_latency("x", "p99 < 100 ms").remark
+    assert "device of computeResources" in read_latency("x", "<5 ms (T4)").remark
+    assert read_latency("x", "low latency").real_time and "names no time" in read_latency("x", "low latency").remark
 
 
 @pytest.mark.parametrize(

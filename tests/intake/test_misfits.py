@@ -74,6 +74,46 @@ def test_a_base_model_unfit_for_the_task_is_said_to_be() -> None:
     assert all("bert" not in candidate.model.id for candidate in report.candidates)
 
 
+@pytest.mark.parametrize(
+    ("task", "name", "stands"),
+    [
+        (("classification", "CV", "image classification, trained from scratch"), "WideResNet-28-10", "wide_resnet50_2.racm_in1k"),
+        (
+            ("classification", "CV", "image classification"),
+            "google/vit-base-patch16-224-in21k",
+            "vit_base_patch16_224.augreg_in21k_ft_in1k",
+        ),
+        (("sequence-modeling", "time-series", "forecasting, trained from scratch"), "Informer", "itransformer_forecaster"),
+        (("generation", "NLP", "instruction tuning"), "Qwen/Qwen2-0.5B-Instruct", "Qwen/Qwen2.5-0.5B"),
+        (("generation", "NLP", "instruction tuning"), "llama-65b", "meta-llama/Llama-3.1-70B"),
+        (("detection", "CV", "object detection"), "Mask R-CNN", "fasterrcnn_resnet50_fpn"),
+        (("classification", "time-series", "series classification"), "ResNet", "series_resnet"),
+    ],
+)
+def test_a_model_that_is_not_in_the_catalogue_is_stood_in_for_by_its_nearest_kin(
+    task: tuple[str, str, str], name: str, stands: str
+) -> None:
+    kind, domain, specific = task
+    parts: dict[str, Any] = {"task": {"type": kind, "domain": domain, "specificTask": specific}, "existingSetup": {"baseModel": name}}
+    report = answer(**parts, data={"size": "20000 samples", "distribution": None}, constraints={"computeResources": "8x A100 80GB"})
+    assert report.recipe and report.recipe.model.id == stands
+    said = told(report, "read as")
+    assert f'"{name}" is no model of the catalogue' in said and "stands in for it" in said
+
+
+@pytest.mark.parametrize(
+    ("specific", "name", "network"),
+    [("LunarLander, discrete actions", "DQN", "dqn_mlp"), ("Atari, discrete actions", "PPO", "ppo_cnn"), ("CartPole", "PPO", "ppo_mlp")],
+)
+def test_a_named_agent_gets_the_network_for_what_it_sees(specific: str, name: str, network: str) -> None:
+    report = answer(
+        task={"type": "RL", "domain": "RL", "specificTask": specific},
+        data={"size": "1M env steps", "distribution": None},
+        existingSetup={"baseModel": name},
+    )
+    assert report.recipe and report.recipe.model.id == network
+
+
 def test_a_fitting_base_model_is_no_matter_for_a_notice() -> None:
     report = answer(existingSetup={"baseModel": "ResNet-50"})
     assert told(report, "not used") == "" and any("resnet50" in candidate.model.id for candidate in report.candidates)

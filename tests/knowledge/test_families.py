@@ -18,8 +18,8 @@ SERIES = ("sequence", "time series", "forecasting, trained from scratch")
 # rule names
 PUBLISHED: list[tuple[str, str, str, str, str, str, str, float, int, str]] = [
     (*SCRATCH, IMAGENET, GPUS, "swin_tiny_patch4_window7_224", "adamw", 1e-3, 1024, "cosine"),
-    (*SCRATCH, IMAGENET, GPUS, "efficientnet_b0", "rmsprop", 0.064, 1024, "step"),
-    (*SCRATCH, IMAGENET, GPUS, "mobilenet_v3_large", "rmsprop", 0.064, 1024, "step"),
+    (*SCRATCH, IMAGENET, GPUS, "efficientnet_b0", "rmsprop", 0.032, 512, "step"),
+    (*SCRATCH, IMAGENET, GPUS, "mobilenet_v3_large", "rmsprop", 0.032, 512, "step"),
     (*SCRATCH, "50k images, 10 classes", "single-GPU", "resnet18", "sgd", 0.1, 128, "cosine"),
     (*IMAGES, IMAGENET, GPUS, "convnext_base.fb_in22k", "adamw", 7e-5, 1024, "cosine"),
     (*BOXES, "118k images, 80 classes", GPUS, "ssdlite320_mobilenet_v3_large", "sgd", 0.15, 192, "cosine"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import advisor
 from advisor import catalogue
 from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.loading import Knowledge, load_knowledge
@@ -99,3 +100,14 @@ def test_the_nearest_come_first_and_name_the_rule(knowledge: Knowledge) -> None:
 
 def is_positive(value: object) -> bool:
     return isinstance(value, int | float) and value > 0
+
+
+@pytest.mark.parametrize("said", ["none", "real-time", "offline"])
+def test_a_limit_that_is_stated_to_be_none_is_as_far_as_can_be_from_every_threshold(knowledge: Knowledge, said: str) -> None:
+    request = {
+        "task": {"type": "classification", "domain": "CV", "specificTask": "image classification"},
+        "data": {"size": "10k images"},
+        "constraints": {"computeResources": "single-GPU", "latencyRequirement": said},
+    }
+    report = advisor.design(request, verify="none")
+    assert report.status == "designed" and all(entry.fact != "limit.latency_ms" for entry in report.sensitivity[:1])
