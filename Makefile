@@ -37,7 +37,7 @@ schemas: .venv/all
 	@touch $@
 
 .venv/all: .venv/uv pyproject.toml
-	$(INSTALL) --editable ".[peft,tabular,graph,rl,segmentation,diffusion,export,ray,project,dev]"
+	$(INSTALL) --editable ".[peft,tabular,forecasting,graph,rl,segmentation,diffusion,export,ray,project,dev]"
 	@touch $@ .venv/core
 
 clean:

@@ -38,7 +38,8 @@ FRESH_S = 3600.0  # a file used within the hour is not marked as used again, and
 # Whatever may count, build or train in a check. A package that is not installed is part of the key as well.
 _PACKAGES = (
     "torch", "torchvision", "timm", "transformers", "peft", "tabicl", "fvcore", "numpy", "diffusers", "segmentation-models-pytorch",
-    "dynamic-network-architectures", "torchaudio", "bitsandbytes", "onnx", "onnxscript", "onnxruntime", "torch-pruning",
+    "dynamic-network-architectures", "monai", "tabm", "chronos-forecasting", "torchaudio", "bitsandbytes", "onnx", "onnxscript",
+    "onnxruntime", "torch-pruning",
 )  # fmt: skip
 _CODE = ("verify/*.py", "estimating/*.py", "recipe.py", "wire.py")
 

@@ -17,7 +17,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Library = Literal[
     "timm", "transformers", "torch", "peft", "tabular",
     "torchvision", "segmentation_models_pytorch", "dynamic_network_architectures", "diffusers",
-    "torch_geometric", "stable_baselines3", "rtdl_revisiting_models",
+    "torch_geometric", "stable_baselines3", "rtdl_revisiting_models", "tabm", "chronos", "monai",
 ]  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """What other tools answer of a model, how long they take and in how much memory, beside a prediction of training memory.
 
-    python benchmarks/peers.py [--runs N]
+    python benchmarks/peers.py [--runs N] [--model NAME]…
 
 Each line is a process of its own; times are of the call alone, after imports, the median of the runs. The tools answer less:
 fvcore and calflops count operations, torchinfo sums the sizes of outputs, DeepSpeed's and accelerate's estimators price model
@@ -33,13 +33,13 @@ BYTES_A_KIB = 1024
 GIB = 2**30
 TARGETS = {"resnet50": 0.5, "vit_base_patch16_224": 0.5, "bert-base-uncased": 0.5, "meta-llama/Llama-3.1-8B": 5.0}  # seconds
 TARGET_RSS = 2.0  # GiB
-SMALL = ("resnet50", "vit_base_patch16_224", "bert-base-uncased")
-PEERS = {"fvcore": SMALL[:2], "torchinfo": SMALL[:2], "calflops": SMALL[:2], "deepspeed": SMALL, "accelerate": SMALL}
+PEERS = ("fvcore", "torchinfo", "calflops", "deepspeed", "accelerate")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--model", action="append", choices=TARGETS, help="one of the models alone; may be repeated")
     parser.add_argument("--one", nargs=2, metavar=("TOOL", "MODEL"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -49,9 +49,11 @@ def main() -> None:
     print(f"{datetime.date.today()}, {machine}, Python {platform.python_version()}")
     print(f"{'model':26} {'tool':12} {'seconds':>8} {'target':>7} {'ratio':>7} {'RSS GiB':>8}  answer")
     for model, target in TARGETS.items():
+        if model not in (arguments.model or TARGETS):
+            continue
         ours = run("advisor", model, arguments.runs)
         print(f"{model:26} {'advisor':12} {ours['seconds']:8.3f} {target:7.1f} {1.0:7.1f} {ours['rss']:8.2f}  {ours['answer']}", flush=True)
-        for tool in (tool for tool, models in PEERS.items() if model in models):
+        for tool in PEERS:
             found = run(tool, model, arguments.runs)
             times = (
                 f"{found['seconds']:8.3f} {'':7} {found['seconds'] / ours['seconds']:7.1f} {found['rss']:8.2f}" if found else "   failed"
@@ -114,31 +116,47 @@ def job(name: str) -> Any:
 
 
 def real_model(name: str) -> Any:
+    """The model with weights, but for one whose weights fill this machine's memory: that has none."""
     from advisor.verify.build import build_model
 
-    return build_model(job(name), "cpu")
+    return build_model(job(name), "meta" if name.endswith("8B") else "cpu")
+
+
+def real_input(name: str, model: Any, samples: int = 1) -> Any:
+    import torch
+
+    sample, device = job(name).recipe.input, next(model.parameters()).device
+    if sample.kind == "image":
+        return torch.randn(samples, 3, sample.image_size, sample.image_size, device=device)
+    return torch.zeros(samples, sample.sequence_length, dtype=torch.int64, device=device)
 
 
 def with_fvcore(name: str) -> Callable[[], object]:
-    import torch
     from fvcore.nn import FlopCountAnalysis
 
     model = real_model(name)
-    return lambda: FlopCountAnalysis(model, torch.randn(1, 3, 224, 224)).unsupported_ops_warnings(False).tracer_warnings("none").total()
+
+    def count() -> object:
+        return FlopCountAnalysis(model, real_input(name, model)).unsupported_ops_warnings(False).tracer_warnings("none").total()
+
+    return count
 
 
 def with_torchinfo(name: str) -> Callable[[], object]:
     from torchinfo import summary
 
     model = real_model(name)
-    return lambda: summary(model, (32, 3, 224, 224), verbose=0)
+    samples = job(name).recipe.batch.per_device
+    return lambda: summary(model, input_data=real_input(name, model, samples), device=next(model.parameters()).device, verbose=0)
 
 
 def with_calflops(name: str) -> Callable[[], object]:
     from calflops import calculate_flops
 
     model = real_model(name)
-    return lambda: calculate_flops(model, input_shape=(1, 3, 224, 224), print_results=False, print_detailed=False)
+    given = real_input(name, model)
+    shape = {"input_shape": tuple(given.shape)} if given.is_floating_point() else {"kwargs": {"input_ids": given}}
+    return lambda: calculate_flops(model, **shape, print_results=False, print_detailed=False)
 
 
 def with_deepspeed(name: str) -> Callable[[], object]:
@@ -161,7 +179,9 @@ PEER_WORK = {"fvcore": with_fvcore, "torchinfo": with_torchinfo, "calflops": wit
 ANSWERS: dict[str, Callable[[Any, io.StringIO], str]] = {
     "advisor": lambda found, _: f"peak {found[0].total / GIB:.2f} GiB ({found[0].low / GIB:.2f} to {found[0].high / GIB:.2f}) on a GPU",
     "fvcore": lambda found, _: f"{found / 1e9:.2f} GMACs",
-    "torchinfo": lambda found, _: f"{found.total_mult_adds / 32e9:.2f} GMACs, {found.total_output_bytes / GIB:.2f} GiB of outputs",
+    "torchinfo": lambda found, _: (
+        f"{found.total_mult_adds / found.input_size[0] / 1e9:.2f} GMACs, {found.total_output_bytes / GIB:.2f} GiB of outputs"
+    ),
     "calflops": lambda found, _: f"{found[1]}, {found[0]}",
     "deepspeed": lambda _, printed: _first_estimate(printed.getvalue()),
     "accelerate": lambda found, _: f"weights {found[0] / GIB:.2f} GiB; its report prints four times that for training with Adam",

@@ -39,6 +39,9 @@ class Estimate(Wire):
     device_memory: int | None = Field(None, description="bytes that a process can use")
     step_time: Quantity | None = None
     throughput: Quantity | None = None
+    communication_share: Quantity | None = Field(
+        None, description="of a step on several devices, were none of it hidden behind the backward pass"
+    )
     training_time: Quantity | None = None
     energy: Quantity | None = None
     latency: Quantity | None = None

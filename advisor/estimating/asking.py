@@ -17,9 +17,12 @@ from advisor.verify.formulas import STATE_BYTES
 from advisor.verify.verifier import Verifier
 
 OPTIMIZERS = (*(name for name in STATE_BYTES if name not in ("none", "momentum")), "sgd_momentum", "adafactor")
+DEFAULT_OPTIMIZER = "adamw"
 MOMENTUM = 0.9  # any value above 0 keeps the same state
 TIME_LIMIT_S = 120.0
 _BUILT = ("timm", "transformers", "torchvision", "diffusers")
+TRAINING_ALONE = {"checkpointing": False, "lora_rank": None, "accumulation": 1, "sharding": "ddp", "samples": None}
+"""Options that say how a model is trained, with what they are where nobody chose them."""
 _WHOLE = ("batch", "accumulation", "devices", "image_size", "sequence_length", "lora_rank", "samples")
 
 
@@ -35,14 +38,14 @@ def estimate(model: str, *, on: str | None = None, verifier: Verifier | None = N
         UsageError: for a name or number that makes no sense, with the nearest that does.
     """
     chosen = find_device(on) if on is not None else None
-    if chosen is not None:
-        options.setdefault("devices", chosen.count)
+    if chosen is not None and options.setdefault("devices", chosen.count) != chosen.count > 1:
+        raise UsageError(f"--devices {options['devices']}: --on {on!r} says {chosen.count}; leave one of them out")
     question = _question({"model": model, "device": chosen.entry.id if chosen else None, **options})
     with ExitStack() as stack:
         sandbox = verifier or stack.enter_context(Verifier())
         answer = sandbox.submit(_job(question, chosen)).result()
     if isinstance(answer, Refusal):
-        raise UsageError(answer.reason)
+        raise UsageError(answer.reason if model in answer.reason or not model.startswith("python:") else f"{model}: {answer.reason}")
     assert isinstance(answer, Estimate)
     if chosen is None:
         return answer
@@ -57,23 +60,37 @@ def _question(fields: dict[str, Any]) -> Question:
         value = fields.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise UsageError(f"{_option(name)} {value}: is no whole number from 1 up")
-    if fields.get("optimizer", OPTIMIZERS[0]) not in OPTIMIZERS:
-        name = str(fields["optimizer"])
+    fields["optimizer"] = str(fields.get("optimizer", DEFAULT_OPTIMIZER)).lower()
+    if fields["optimizer"] not in OPTIMIZERS:
+        name = fields["optimizer"]
         raise UsageError(f"--optimizer {name}: is not known{did_you_mean(name, OPTIMIZERS)}; known are {', '.join(OPTIMIZERS)}")
     try:
         question = Question.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise UsageError(f"{_option(str(first['loc'][0]))} {first.get('input')!r}: {first['msg']}") from error
+    _refuse_contradictions(question)
+    return question
+
+
+def _refuse_contradictions(question: Question) -> None:
+    """Raises UsageError for options that exclude each other, or of which one would be passed over."""
+    idle = [name for name, plain in TRAINING_ALONE.items() if getattr(question, name) != plain] if question.inference else []
+    if idle:
+        raise UsageError(f"{_option(idle[0])}: says how to train, and --inference asks for the use alone; leave one of them out")
+    if question.samples is not None and question.device is None:
+        raise UsageError("--samples: the time to train depends on the device; name it with --on 'RTX 4090'")
+    sized = next((name for name in ("image_size", "sequence_length") if getattr(question, name) is not None), None)
+    if question.inputs and sized:
+        raise UsageError(f"{_option(sized)}: --input says already what one sample is; leave one of them out")
     if question.precision in ("int8", "nf4") and question.lora_rank is None and not question.inference:
         raise UsageError(f"--precision {question.precision}: weights stored so cannot be trained; add --lora r=16, or --inference")
     if question.sharding != "ddp" and question.devices == 1:
         raise UsageError(f"--sharding {question.sharding}: there is nothing to share on one device; add --devices 2 or more")
-    return question
 
 
 def _option(name: str) -> str:
-    return "--lora r =" if name == "lora_rank" else f"--{name.replace('_', '-')}"
+    return "--lora" if name == "lora_rank" else f"--{name.replace('_', '-')}"
 
 
 def _job(question: Question, chosen: Chosen | None) -> Job:

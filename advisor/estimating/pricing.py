@@ -9,9 +9,10 @@ from advisor.catalogue.entries import DeviceEntry
 from advisor.estimating.answer import Estimate
 from advisor.estimating.question import Question
 from advisor.planning import operator_timing
+from advisor.planning.communication import communication_share, estimate_exchange, with_communication
 from advisor.planning.operator_timing import Training
 from advisor.planning.timing import BACKWARD_TO_FORWARD, MILLISECONDS, SECONDS_AN_HOUR, estimate_latency, estimate_training_hours
-from advisor.recipe import Precision
+from advisor.recipe import Precision, Recipe
 from advisor.verify.formulas import STATE_BYTES
 from advisor.verify.work import Work
 from advisor.wire import Basis, Quantity
@@ -31,7 +32,7 @@ _GENERATIVE = "text_generation"
 Works = Sequence[tuple[Work, int]]
 
 
-def price_times(estimate: Estimate, works: Works, question: Question, device: DeviceEntry) -> Estimate:
+def price_times(estimate: Estimate, works: Works, question: Question, device: DeviceEntry, recipe: Recipe) -> Estimate:
     """The estimate with its times on the device; without them where the catalogue has no peak for it.
 
     `works` are the model's operators; without them FLOPs have to serve, with wider intervals.
@@ -39,8 +40,12 @@ def price_times(estimate: Estimate, works: Works, question: Question, device: De
     precision = cast("Precision", COMPUTE.get(question.precision, question.precision))
     times: dict[str, Any] = {"device": device.name, "latency": _latency(estimate, works, question, device, precision)}
     if estimate.flops_backward is not None:
-        times |= _training(estimate, works, question, device, precision)
+        times |= _training(estimate, works, question, device, recipe)
     notes = [_UNREAD] if not works else []
+    if precision not in device.tflops and device.tflops:
+        notes.append(f"no rate in {precision} is known of {device.name}, or it has none: times are at its nearest")
+    if "step_time" in times and question.devices > 1 and "communication_share" not in times:
+        notes.append(f"no interconnect is known of {device.name}: the step is as if devices had nothing to tell each other")
     if estimate.flops_uncounted:
         notes.append(
             f"no time is known for {', '.join(estimate.flops_uncounted)}: the upper ends are {operator_timing.UNPRICED:g} times as high"
@@ -63,12 +68,18 @@ def _latency(estimate: Estimate, works: Works, question: Question, device: Devic
     return estimate_latency(each, weights, device, precision)
 
 
-def _training(estimate: Estimate, works: Works, question: Question, device: DeviceEntry, precision: Precision) -> dict[str, Quantity]:
-    step = _step(estimate, works, question, device, precision)
+def _training(estimate: Estimate, works: Works, question: Question, device: DeviceEntry, recipe: Recipe) -> dict[str, Quantity]:
+    step = _step(estimate, works, question, device, recipe.precision)
     if step is None or step.value == 0:
         return {}
+    exchange = estimate_exchange(recipe, estimate.parameters, estimate.trainable_parameters, device, nodes=1)
+    shared = {}
+    if exchange is not None:
+        alone = _scaled(step, 1 / MILLISECONDS / SECONDS_AN_HOUR, "h")
+        shared["communication_share"] = communication_share(alone, exchange)
+        step = with_communication(step, alone, exchange)
     samples = question.batch * question.accumulation * question.devices
-    found = {"step_time": step, "throughput": _inverse(step, samples * MILLISECONDS, "samples/s")}
+    found = {"step_time": step, "throughput": _inverse(step, samples * MILLISECONDS, "samples/s"), **shared}
     steps = question.samples / samples if question.samples else None
     total = None if steps is None else _scaled(step, steps / MILLISECONDS / SECONDS_AN_HOUR, "h")
     if total is not None:
@@ -80,7 +91,7 @@ def _training(estimate: Estimate, works: Works, question: Question, device: Devi
 
 
 def _step(estimate: Estimate, works: Works, question: Question, device: DeviceEntry, precision: Precision) -> Quantity | None:
-    """Milliseconds of one optimizer step, on devices that scale without loss."""
+    """Milliseconds of one optimizer step of one device by itself."""
     again = RECOMPUTED * estimate.flops_forward if question.checkpointing else 0
     flops = estimate.flops_forward + (estimate.flops_backward or 0) + again
     if works:

@@ -62,12 +62,15 @@ def lay_out(works: Collection[tuple[Work, int]], batch: int, device: DeviceEntry
 
 
 def sustained_share(device: DeviceEntry) -> float:
-    """The share of its data sheet's clock that a GPU's power allows: power grows with the clock's cube, and all slows with it."""
+    """What part of its data sheet's clock a GPU's power allows: power grows with the clock's cube, and all slows with it.
+
+    More than the whole where there is power to spare, up to what boards clock to by themselves.
+    """
     peak, power = device.tflops.get("fp16"), fitted()["power"]
     if device.kind != "gpu" or not peak or device.tdp_w is None:
         return 1.0
     share: float = (device.tdp_w / peak / power["watts_a_tflops"]) ** power["exponent"]
-    return min(1.0, share)
+    return min(float(power["most"]), share)
 
 
 def seconds(operators: Operators, coefficients: Mapping[str, Any]) -> Floats:

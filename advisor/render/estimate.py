@@ -6,6 +6,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from advisor.render.escape import clean
+from advisor.render.numbers import format_number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,13 +97,15 @@ def _contexts(estimate: Estimate) -> list[tuple[str, str]]:
 
 def _times(estimate: Estimate) -> list[tuple[str, str]]:
     one = "token" if estimate.flops_per_token else "sample"
-    named = {"Step": estimate.step_time, "Throughput": estimate.throughput, "Training": estimate.training_time,
+    named = {"Step": estimate.step_time, "Throughput": estimate.throughput,
+             "Communication": estimate.communication_share, "Training": estimate.training_time,
              "Energy": estimate.energy, f"Latency, one {one}": estimate.latency}  # fmt: skip
     return [(name, _interval(time)) for name, time in named.items() if time is not None]
 
 
 def _interval(time: Quantity) -> str:
-    return f"{time.value:,.3g} {time.unit} ({time.low:,.3g} to {time.high:,.3g}); {time.source}"
+    value, low, high = (format_number(end if end is not None else time.value) for end in (time.value, time.low, time.high))
+    return f"{value} {time.unit} ({low} to {high}); {time.source}"
 
 
 def _rows(console: Console, rows: list[tuple[str, str]]) -> None:

@@ -100,7 +100,7 @@ def _add_adapters(model: nn.Module, lora: LoraSettings, precision: str) -> nn.Mo
     linear = {
         name: module
         for name, module in model.named_modules()
-        if _is_linear(module) and module is not output and not _is_within(name, heads)
+        if name and _is_linear(module) and module is not output and not _is_within(name, heads)
     }
     if lora.target == "attention":
         linear = {name: m for name, m in linear.items() if any(word in name.lower() for word in _ATTENTION_WORDS)}

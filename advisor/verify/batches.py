@@ -69,7 +69,7 @@ def forward(model: nn.Module, batch: Batch, job: Job) -> Any:
         return exercise.forward(model, batch, job)
     if job.build.library == "tabular":
         return model.train()._train_forward(batch["inputs"], batch["context"])
-    if job.build.library == "transformers":
+    if job.build.library in ("transformers", "chronos"):
         targets = () if _has_own_loss(job) else ("labels",)
         extras = {"use_cache": False} if job.task in _GENERATIVE else {}
         return model(**{name: value for name, value in batch.items() if name not in targets}, **extras)
@@ -87,6 +87,8 @@ def loss_of(outputs: Any, batch: Batch, job: Job) -> Tensor:
     targets = batch["labels"] if "labels" in batch else batch["targets"]
     if job.build.library == "tabular":
         predictions = predictions[0].mean(-1) if job.task in _REGRESSION else predictions[0]
+    if job.build.library == "tabm":  # the mean of its members' losses, not the loss of their mean: arXiv:2410.24210, section 3.3
+        targets, predictions = targets.repeat_interleave(predictions.shape[1]), predictions.flatten(0, 1)
     if targets.is_floating_point() and predictions.ndim > targets.ndim:
         predictions = predictions.squeeze(-1)
     name, smoothing = _loss_name(job)
@@ -158,7 +160,9 @@ def _series(job: Job, batch: int, source: _Source) -> Batch:
     phase = source.normal(batch, 1, features)
     waves = torch.sin(2 * torch.pi * (time / (context / 2) + phase))
     past = waves[:, :context] + _NOISE / 10 * source.normal(batch, context, features)
-    if job.build.library == "transformers":
+    if job.build.library == "transformers" and transformers_config(job).model_type == "timesfm2_5":  # it reads one series at a time
+        return {"past_values": past[..., 0].contiguous(), "future_values": waves[:, context:, 0].contiguous()}
+    if job.build.library in ("transformers", "chronos"):
         return {"past_values": past, "future_values": waves[:, context:].contiguous()}
     return {"inputs": past, "targets": waves[:, context:, 0].contiguous()}
 
@@ -235,7 +239,7 @@ def _exercises() -> dict[str, Exercise]:
 
 
 def _has_own_loss(job: Job) -> bool:
-    return job.task in _GENERATIVE or (job.task == "forecasting" and job.build.library == "transformers")
+    return job.task in _GENERATIVE or (job.task == "forecasting" and job.build.library in ("transformers", "chronos"))
 
 
 def _size(job: Job, name: str) -> int:

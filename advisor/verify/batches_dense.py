@@ -14,6 +14,7 @@ image, L = S / 8 the edge of a latent.
 | volume_segmentation   | dynamic_network_…          | pixel_values [B, C, S, S, S], labels int64 [B, S, S, S] in [0, V)             |
 | video_classification  | transformers               | pixel_values [B, T, 3, S, S], labels int64 [B] in [0, V)                      |
 | video_classification  | torchvision                | pixel_values [B, 3, T, S, S], labels the same                                 |
+| image_pretraining     | transformers               | pixel_values [B, 3, S, S]                                                     |
 | image_generation      | diffusers                  | sample [B, channels, L, L] (S for pixels), timestep int64 [B] in [0, 1000),   |
 |                       |                            | targets (the noise) as sample, and the condition that the network takes       |
 
@@ -31,7 +32,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from advisor.errors import CheckError
-from advisor.verify.batches import Batch, Exercise, _size, _Source, _targets
+from advisor.verify.batches import Batch, Exercise, _size, _Source, _targets, own_loss
 from advisor.verify.build_dense import LATENT_STRIDE, is_latent
 from advisor.verify.evidence import Job
 
@@ -101,6 +102,10 @@ def _clips(job: Job, batch: int, source: _Source) -> Batch:
         "pixel_values": clips if job.build.library == "torchvision" else clips.transpose(1, 2).contiguous(),
         "labels": _targets(job, labels),
     }
+
+
+def _unlabelled(job: Job, batch: int, source: _Source) -> Batch:
+    return {"pixel_values": _segmented(job, batch, source)["pixel_values"]}
 
 
 def _noisy(job: Job, batch: int, source: _Source) -> Batch:
@@ -296,4 +301,5 @@ EXERCISES: dict[str, Exercise] = {
     "volume_segmentation": Exercise(_segmented_volume, _segment, _loss_of_segmenting),
     "video_classification": Exercise(_clips, _classify_clip),
     "image_generation": Exercise(_noisy, _denoise, _loss_of_denoising),
+    "image_pretraining": Exercise(_unlabelled, loss=own_loss),
 }

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from advisor.verify.batches import _FIRST_WORD, Batch, Exercise, _size, _Source, own_loss
 from advisor.verify.build import transformers_config
 from advisor.verify.evidence import Job
+from advisor.verify.seeing import reader_of, see
 
 _IGNORED = -100  # the label of tokens that count for nothing, in all of transformers
 _ANSWER = 8  # tokens of an answer: most of VQA's have one to three words
@@ -63,13 +64,10 @@ def _converse(model: Any, batch: Batch) -> Any:
     from transformers.modeling_outputs import CausalLMOutput
 
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-    seen = whole.model.get_image_features(pixel_values=batch["pixel_values"])
-    pooled = getattr(seen, "pooler_output", seen)
-    image = torch.stack(list(pooled)) if isinstance(pooled, list | tuple) else pooled
     words = whole.get_input_embeddings()(batch["input_ids"])
-    both = torch.cat([image.view(len(words), -1, words.shape[-1]).to(words.dtype), words], dim=1)
+    both = torch.cat([see(whole, batch["pixel_values"]).to(words.dtype), words], dim=1)
     everything = torch.ones(both.shape[:2], dtype=torch.long, device=both.device)
-    states = whole.model.language_model(inputs_embeds=both, attention_mask=everything, use_cache=False).last_hidden_state
+    states = reader_of(whole)(inputs_embeds=both, attention_mask=everything, use_cache=False).last_hidden_state
     logits = whole.lm_head(states[:, -words.shape[1] :])
     loss = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), batch["labels"][:, 1:].flatten(), ignore_index=_IGNORED)
     return CausalLMOutput(loss=loss, logits=logits)

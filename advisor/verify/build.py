@@ -6,6 +6,7 @@ Nothing is downloaded and no remote code runs. What becomes of the model for tra
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -99,7 +100,16 @@ def _build_transformers(job: Job) -> nn.Module:
     model: nn.Module = factory.from_config(config) if name.startswith("Auto") else factory(config)
     if job.task == "text_embedding" and getattr(model, "pooler", None) is not None:
         model.pooler = None  # embeddings are means over tokens: the pooler would never get a gradient
+    if job.build.config.get("tie_word_embeddings") is False:
+        _untie(model)
     return model
+
+
+def _untie(model: Any) -> None:
+    """A head of its own, as the weights have it: T5's configuration ties head and embeddings whatever it is told."""
+    head = model.get_output_embeddings()
+    if head is not None and head.weight is model.get_input_embeddings().weight:
+        head.weight = nn.Parameter(head.weight.detach().clone())
 
 
 def model_class(job: Job) -> str:
@@ -138,6 +148,9 @@ def transformers_config(job: Job) -> Any:
     settings |= {
         name: given[name] for name in wanted if name in places and not isinstance(places[name], list | tuple) and given[name] is not None
     }
+    if kind == "timesfm2_5" and "context_length" in settings:  # it reads whole patches, and pads what is shorter
+        patch = int(settings["patch_length"])
+        settings["context_length"] = math.ceil(settings["context_length"] / patch) * patch
     try:
         config = AutoConfig.for_model(kind, **settings)
         if config.is_encoder_decoder and hasattr(config, "pad_token_id") and getattr(config, "decoder_start_token_id", None) is None:

@@ -1,7 +1,7 @@
 """Detectors, segmenters, video and diffusion networks, built by the field's own libraries with random weights.
 
 torchvision and transformers come with the advisor; segmentation_models_pytorch and dynamic_network_architectures (nnU-Net's
-networks) with `advisor[segmentation]`, diffusers with `advisor[diffusion]`. Nothing is downloaded.
+networks) and MONAI with `advisor[segmentation]`, diffusers with `advisor[diffusion]`. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -99,6 +99,16 @@ def build_nnunet(job: Job) -> nn.Module:
     return made
 
 
+def build_monai(job: Job) -> nn.Module:
+    """SwinUNETR of MONAI, made on the CPU: it works its drop rates out from values, which `meta` tensors do not have."""
+    factory = _class_of("monai.networks.nets", job.build.factory)
+    with torch.device("cpu"):
+        made: nn.Module = factory(
+            in_channels=job.recipe.input.channels or 1, out_channels=job.recipe.input.outputs or 2, **job.build.config
+        )
+    return made
+
+
 def build_diffusers(job: Job) -> nn.Module:
     """The denoiser of a diffusion pipeline: what is trained. Autoencoder and text encoders are frozen, and are not built."""
     importlib.import_module("diffusers").logging.set_verbosity_error()
@@ -123,6 +133,7 @@ BUILDERS: dict[str, Callable[[Job], nn.Module]] = {
     "segmentation_models_pytorch": build_smp,
     "dynamic_network_architectures": build_nnunet,
     "diffusers": build_diffusers,
+    "monai": build_monai,
 }
 
 
@@ -137,6 +148,8 @@ def narrower(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
     elif job.build.library == "dynamic_network_architectures":
         widths = [max(8, width // 4) for width in config["features_per_stage"]]
         yield f"widths of {widths[0]} to {widths[-1]}", {"features_per_stage": widths}
+    elif job.build.library == "monai":
+        yield "a width of 12", {"feature_size": 12}
     elif "block_out_channels" in config:
         first = config["block_out_channels"][0]
         widths = [_NARROW * round(width / first) for width in config["block_out_channels"]]

@@ -1,4 +1,4 @@
-"""Which function builds what for graphs, agents and networks for tables."""
+"""Which function builds what for graphs, agents, networks for tables and pretrained forecasters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import nn
 
 from advisor.verify.agents import build_agent
 from advisor.verify.evidence import Job
+from advisor.verify.forecasters import build_chronos
 from advisor.verify.graphs import build_graph_network
 from advisor.verify.tables import build_table_network
 
@@ -15,4 +16,6 @@ BUILDERS_STRUCTURED: dict[str, Callable[[Job], nn.Module]] = {
     "torch_geometric": build_graph_network,
     "stable_baselines3": build_agent,
     "rtdl_revisiting_models": build_table_network,
+    "tabm": build_table_network,
+    "chronos": build_chronos,
 }

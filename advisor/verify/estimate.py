@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from advisor import catalogue
-from advisor.errors import CheckError
+from advisor.errors import CheckError, did_you_mean
 from advisor.estimating.answer import CachedContext, Estimate
 from advisor.estimating.pricing import COMPUTE, Works, price_times
 from advisor.estimating.question import Question
@@ -21,10 +21,11 @@ from advisor.verify.given import given_workload
 from advisor.verify.inference import cache_bytes, file_bytes, predict_inference_memory
 from advisor.verify.largest import largest_batch
 from advisor.verify.loop import checkpoint_activations
-from advisor.verify.memory import CONTEXT, USABLE_SHARE, price, trace_model
+from advisor.verify.memory import USABLE_SHARE, price, trace_model
 from advisor.verify.operators import operators_at
 from advisor.verify.peak import live_peak
 from advisor.verify.selftest import failed_assumptions, predict_coarsely
+from advisor.verify.shapes import MetaOperators
 from advisor.verify.static import versions
 from advisor.verify.subject import UNSPECIFIED, Subject, resolve
 from advisor.verify.trace import Trace
@@ -33,10 +34,13 @@ from advisor.verify.workload import Workload, workload_of
 
 GIB = 2**30
 CONTEXTS = (2048, 8192, 32768, 131072)  # tokens
-SEQUENCE, IMAGE = 512, 224  # where neither the question nor the model says
+SEQUENCE, IMAGE, FRAMES = 512, 224, 16  # where neither the question nor the model says
 OUTPUTS = {"text_classification": 2, "token_classification": 9, "image_classification": 1000}  # GLUE, CoNLL-2003, ImageNet
+_CLASSES = ("num_classes", "num_labels")  # how timm and torchvision, and transformers, call the number of outputs
 _TEXTS = ("text_", "token_", "question_", "instruction_", "preference_", "summarization", "translation")
 _SERIES_AND_ROWS = {"sequence_length": 512, "horizon": 96, "features": 7}  # the usual setting of long-horizon forecasting: arXiv:2205.13504
+_DECIDES = "decides by the values of its tensors, which cannot be foreseen without them"
+_LONE_VALUE = "Expected more than 1 value per channel"  # torch.nn.functional.batch_norm
 _OWN_VALUES = (NotImplementedError, torch._subclasses.fake_tensor.DataDependentOutputException)
 
 
@@ -49,6 +53,8 @@ def check_estimate(job: Job) -> Estimate:
     job = _completed(job, subject, question)
     model, workload = _build(job, subject, question, "meta")
     try:
+        if subject.library == "python":
+            _told(subject, question, lambda: _refuse_decisions(subject, model, workload))
         answer = _Answer(job, subject, question, workload).of(model)
     except DependsOnValues as refusal:
         if sum(parameter.numel() for parameter in model.parameters()) > MOST_PARAMETERS:
@@ -64,6 +70,7 @@ class _Answer:
     def __init__(self, job: Job, subject: Subject, question: Question, workload: Workload) -> None:
         self.job, self.subject, self.question, self.workload = job, subject, question, workload
         self.room = None if job.target.memory_gib is None else int(job.target.memory_gib * USABLE_SHARE * GIB)
+        self.has_traces = not failed_assumptions()
         self.warnings = [f"{failure}; memory is predicted by formula, with a wider interval" for failure in failed_assumptions()]
 
     def of(self, model: nn.Module) -> Estimate:
@@ -72,6 +79,9 @@ class _Answer:
         plain = model
         if self.job.recipe.lora is not None and not self.question.inference:
             plain, model = _build(self.job, self.subject, self.question, "meta")[0], apply_adaptation(model, self.job.recipe)
+        if plain is not model and sum(p.numel() for p in model.parameters() if p.requires_grad) > parameters:
+            self.warnings.append(f"adapters of rank {self.question.lora_rank} have more weights than the model: train it in full, "
+                                 "or take a lower rank")  # fmt: skip
         trainable = 0 if self.question.inference else sum(p.numel() for p in model.parameters() if p.requires_grad)
         forward, backward, uncounted = _told(self.subject, self.question, lambda: count_passes(model, self.workload))
         training, largest = (None, None) if self.question.inference else self._training(model)
@@ -97,7 +107,7 @@ class _Answer:
         self.warnings.append(f"{why}; counted on random values, which may take another path than yours; memory is by formula, and wider")
         recipe, files = self.job.recipe, file_bytes(model)
         forward, backward = _told(self.subject, self.question, lambda: count_by_values(model, self.workload))
-        training = None if self.question.inference else predict_coarsely(model, self.workload, recipe, CONTEXT)
+        training = None if self.question.inference else predict_coarsely(model, self.workload, recipe, self.job.target)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         answer = Estimate(
             **self._known(parameters, files),
@@ -124,15 +134,15 @@ class _Answer:
 
     def _timed(self, answer: Estimate, works: Works) -> Estimate:
         device = self.question.device
-        return answer if device is None else price_times(answer, works, self.question, catalogue.devices()[device])
+        return answer if device is None else price_times(answer, works, self.question, catalogue.devices()[device], self.job.recipe)
 
     def _training(self, model: nn.Module) -> tuple[Memory, int | None]:
         recipe, target = self.job.recipe, self.job.target
         set_training_mode(model, recipe)
         if recipe.activation_checkpointing:
             checkpoint_activations(model)
-        if self.warnings:
-            return predict_coarsely(model, self.workload, recipe, CONTEXT), None
+        if not self.has_traces:
+            return predict_coarsely(model, self.workload, recipe, self.job.target), None
         logits: tuple[int, int] = (0, 0)
 
         def trace(batch: int) -> Trace:
@@ -177,12 +187,13 @@ class _Answer:
 
 def _completed(job: Job, subject: Subject, question: Question) -> Job:
     """The job with the subject's task, build and sample; sizes that neither side states are the usual ones."""
+    _refuse_unknown_settings(subject, question.config)
     is_text = subject.task.startswith(_TEXTS) or (subject.task == UNSPECIFIED and not question.inputs and subject.library == "transformers")
     length, size = question.sequence_length, question.image_size
     if length is not None and subject.positions is not None and length > subject.positions:
         raise CheckError(f"a sequence of {length} tokens is longer than {subject.name}'s {subject.positions} positions; "
                          f"use --sequence-length {subject.positions} or less")  # fmt: skip
-    if length is not None and not is_text and not question.inputs:
+    if length is not None and not is_text and subject.task != "video_classification":
         raise CheckError(f"{subject.name} takes no sequence of tokens; leave --sequence-length out")
     if size is not None and is_text:
         raise CheckError(f"{subject.name} takes no images; leave --image-size out")
@@ -196,8 +207,23 @@ def _completed(job: Job, subject: Subject, question: Question) -> Job:
         sample["image_size"] = size or subject.image_size or IMAGE
     if subject.task.startswith("image_classification") and outputs is None:
         sample["outputs"] = OUTPUTS["image_classification"]
+    if subject.task == "video_classification":
+        sample |= {"kind": "video", "sequence_length": length or FRAMES}
+    sample["outputs"] = next((question.config[name] for name in _CLASSES if name in question.config), sample["outputs"])
     recipe = Recipe.model_validate({**job.recipe.model_dump(), "input": sample})
     return job.model_copy(update={"task": subject.task, "build": subject.build, "recipe": recipe})
+
+
+def _refuse_unknown_settings(subject: Subject, config: dict[str, Any]) -> None:
+    """transformers keeps any setting and heeds those it knows. Raises CheckError for another, with the nearest."""
+    kind = subject.build.config.get("model_type")
+    if subject.library != "transformers" or not config or not isinstance(kind, str):
+        return
+    from transformers import CONFIG_MAPPING
+
+    known = {"model_type", *(dir(CONFIG_MAPPING[kind]()) if kind in CONFIG_MAPPING else config)}
+    for name in config.keys() - known:
+        raise CheckError(f"--config {name}: {subject.name} has no such setting{did_you_mean(name, known)}")
 
 
 def _build(job: Job, subject: Subject, question: Question, device: str) -> tuple[nn.Module, Workload]:
@@ -209,11 +235,19 @@ def _build(job: Job, subject: Subject, question: Question, device: str) -> tuple
     try:
         with torch.device(device):
             made = subject.factory(**subject.build.config)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CheckError(f"{subject.library}:{subject.name} raises {type(error).__name__}: {' '.join(str(error).split())}") from error
     if not isinstance(made, nn.Module):
         raise CheckError(f"{subject.library}:{subject.name} returns a {type(made).__name__}, not a torch.nn.Module")
     return made.to(device).requires_grad_(True).eval(), given_workload(question.inputs)
+
+
+def _refuse_decisions(subject: Subject, model: nn.Module, workload: Workload) -> None:
+    """Libraries' models may ask for values to check their inputs; what a user's own does with one, nobody knows. Raises DependsOnValues."""
+    with MetaOperators() as operators, torch.no_grad():
+        workload.forward(model, workload.batch(1))
+    if operators.has_answered:
+        raise DependsOnValues(f"{subject.name} {_DECIDES}")
 
 
 def _told(subject: Subject, question: Question, work: Any) -> Any:
@@ -223,10 +257,13 @@ def _told(subject: Subject, question: Question, work: Any) -> Any:
     except CheckError:
         raise
     except _OWN_VALUES as error:
-        reason = "decides by the values of its tensors, which cannot be foreseen without them"
-        raise DependsOnValues(f"{subject.name} {reason}: {_brief(error)}") from error
+        raise DependsOnValues(f"{subject.name} {_DECIDES}: {_brief(error)}") from error
     except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+        if _LONE_VALUE in str(error):
+            raise CheckError(f"{subject.name} normalizes each channel over the batch, which leaves one value of it here; "
+                             f"use --batch {question.batch + 1} or a larger image") from error  # fmt: skip
         size = f"an image of {question.image_size} pixels" if question.image_size else f"a batch of {question.batch}"
+        size = f"--input {' --input '.join(question.inputs)}" if question.inputs else size
         way_out = f"; its own size is {subject.image_size}" if question.image_size and subject.image_size else ""
         raise CheckError(f"{subject.name} does not take {size}{way_out}: {_brief(error)}") from error
 

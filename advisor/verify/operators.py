@@ -39,10 +39,10 @@ class _Reader(MetaOperators):
         self._weights = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
         self._kept: list[Any] = []  # casts of weights: alive, so that their storages' addresses are not used again
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = super().__torch_dispatch__(func, types, args, kwargs)
+    def observe(self, func: Any, args: Any, kwargs: Any) -> Any:
+        out = super().observe(func, args, kwargs)
         name = func._schema.name.partition("::")[2]
-        inputs, outputs = _tensors((args, tuple((kwargs or {}).values()))), _tensors(out)
+        inputs, outputs = _tensors((args, tuple(kwargs.values()))), _tensors(out)
         if not outputs or name in _EMPTY:
             return out
         seen = {tensor.untyped_storage()._cdata for tensor in inputs}
@@ -55,7 +55,7 @@ class _Reader(MetaOperators):
         weights = sum(_bytes(t) for t in inputs if t.untyped_storage()._cdata in self._weights)
         moved = sum(_bytes(t) for t in (*inputs, *outputs)) - weights
         formula: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
-        flops = formula(*args, **(kwargs or {}), out_val=out) if formula else 0
+        flops = formula(*args, **kwargs, out_val=out) if formula else 0
         kind = _convolution_kind(args) if name == "convolution" else _NAMED.get(name, "elementwise")
         self.works[Work(kind, flops, moved, weights, *_product(name, args, outputs[0]))] += 1
         return out

@@ -183,9 +183,10 @@ def _cut_sample(job: Job, need: float) -> Cuts:
 
 
 def _image_grid(job: Job) -> int:
-    """What an image's edge has to be a multiple of; where patches are merged two by two, twice their edge."""
+    """What an image's edge has to be a multiple of; where patches are merged two by two (Idefics says by how many), twice their edge."""
     patch = job.build.config.get("vision_config", {}).get("patch_size") if job.recipe.input.kind == "image_text" else None
-    return 2 * (patch[0] if isinstance(patch, list) else patch) if patch else _IMAGE_GRID
+    merged: int = job.build.config.get("scale_factor", 2)
+    return merged * (patch[0] if isinstance(patch, list) else patch) if patch else _IMAGE_GRID
 
 
 def _smallest(job: Job) -> int:

@@ -13,8 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from advisor.recipe import Recipe
 from advisor.verify.cuda_choices import CudaChoices
-from advisor.verify.evidence import Memory
+from advisor.verify.evidence import Memory, Target
 from advisor.verify.formulas import STATE_BYTES
+from advisor.verify.memory import CONTEXT, CONTEXT_RANGE
 from advisor.verify.shapes import MetaOperators
 from advisor.verify.workload import Workload
 
@@ -78,19 +79,21 @@ _ASSUMPTIONS: tuple[tuple[Callable[[], bool], str], ...] = (
 )
 
 
-def predict_coarsely(model: nn.Module, workload: Workload, recipe: Recipe, context: int) -> Memory:
+def predict_coarsely(model: nn.Module, workload: Workload, recipe: Recipe, target: Target) -> Memory:
     """Peak memory without a trace: states by formula, activations as the sum of the layers' outputs; a wide interval."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
     kept = _outputs_of_layers(model, workload, _PAIR) * recipe.batch.per_device // _PAIR * _BYTES[recipe.precision]
     kinds = {"weights": weights, "gradients": 4 * trained, "optimizer_state": int(STATE_BYTES.get(recipe.optimizer.name, 8.0) * trained),
-             "activations": kept, "context": context}  # fmt: skip
+             "activations": kept}  # fmt: skip
     sure = sum(kinds.values()) - kept
+    on_gpu = target.kind in ("gpu", "multi_gpu")
+    context, least, most = (CONTEXT, *CONTEXT_RANGE) if on_gpu else (0, 0, 0)
     return Memory(
-        total=sure + kept,
-        low=sure + int(_COARSE[0] * kept),
-        high=sure + 4 * trained + int(_COARSE[1] * kept),  # a copy of the parameters more: what a foreach optimizer takes
-        categories=kinds,
+        total=sure + kept + context,
+        low=sure + least + int(_COARSE[0] * kept),
+        high=sure + most + 4 * trained + int(_COARSE[1] * kept),  # a copy of the parameters more: what a foreach optimizer takes
+        categories=kinds | ({"context": CONTEXT} if on_gpu else {}),
         peak_at="not known without a trace",
         method="closed forms, and the sizes of the layers' outputs; no trace",
     )

@@ -51,9 +51,19 @@ class MetaOperators(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self._shapes = ShapeMemory()
+        self.has_answered = False  # whether a value was asked for
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return answer_scalar(args[0]) if asks_for_a_value(func, args) else self._shapes.run(func, args, kwargs or {})
+        # asking a tensor for its shape would go through every mode of Python functions, which takes most of a trace's time
+        with torch._C.DisableTorchFunction():
+            return self.observe(func, args, kwargs or {})
+
+    def observe(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """What `func` returns; the place for what a recorder notes besides."""
+        if asks_for_a_value(func, args):
+            self.has_answered = True
+            return answer_scalar(args[0])
+        return self._shapes.run(func, args, kwargs)
 
 
 def answer_scalar(tensor: Tensor) -> bool | float | int:

@@ -1,17 +1,24 @@
-"""Networks for tables from rtdl, whose authors measured them (arXiv:2106.11959)."""
+"""Networks for tables from rtdl, whose authors measured them (arXiv:2106.11959), and TabM (arXiv:2410.24210)."""
 
 from __future__ import annotations
+
+import importlib
+from typing import Any
 
 from torch import Tensor, nn
 
 from advisor.errors import CheckError, did_you_mean
 from advisor.verify.evidence import Job
 
-_KNOWN = ("FTTransformer", "ResNet")
+_KNOWN = {"rtdl_revisiting_models": ("FTTransformer", "ResNet"), "tabm": ("TabM",)}
+_TAKES_CATEGORIES = ("FTTransformer", "TabM")
 
 
 class _Rows(nn.Module):
-    """A network that takes numbers and categories apart, fed with rows of numbers alone: [B, F] to [B, outputs]."""
+    """A network that takes numbers and categories apart, fed with rows of numbers alone: [B, F] to [B, outputs].
+
+    Of an ensemble in one network every member answers: [B, members, outputs].
+    """
 
     def __init__(self, network: nn.Module, *, takes_categories: bool) -> None:
         super().__init__()
@@ -23,17 +30,21 @@ class _Rows(nn.Module):
 
 
 def build_table_network(job: Job) -> nn.Module:
-    """rtdl's network for the recipe's columns and outputs. Raises CheckError for one that it does not have."""
-    import rtdl_revisiting_models as rtdl
-
-    name, sample = job.build.factory, job.recipe.input
-    if name not in _KNOWN:
-        raise CheckError(f"rtdl has no network {name!r}{did_you_mean(name, _KNOWN)}; known are {', '.join(_KNOWN)}")
+    """The library's network for the recipe's columns and outputs. Raises CheckError for one that it does not have."""
+    name, sample, known = job.build.factory, job.recipe.input, _KNOWN[job.build.library]
+    if name not in known:
+        raise CheckError(f"{job.build.library} has no network {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}")
     if sample.features is None:
         raise CheckError(f"recipe.input.features is needed to build {name}, and is missing")
-    shape = {"d_out": sample.outputs or 1}
-    shape |= {"n_cont_features": sample.features, "cat_cardinalities": []} if name == "FTTransformer" else {"d_in": sample.features}  # type: ignore[dict-item]
+    places: dict[str, dict[str, Any]] = {
+        "FTTransformer": {"n_cont_features": sample.features, "cat_cardinalities": []},
+        "ResNet": {"d_in": sample.features},
+        "TabM": {"n_num_features": sample.features},
+    }
+    shape = {"d_out": sample.outputs or 1, **places[name]}
+    factory = getattr(importlib.import_module(job.build.library), name)
     try:
-        return _Rows(getattr(rtdl, name)(**shape, **job.build.config), takes_categories=name == "FTTransformer")
+        made = (factory.make if name == "TabM" else factory)(**shape, **job.build.config)
+        return _Rows(made, takes_categories=name in _TAKES_CATEGORIES)
     except (TypeError, AssertionError) as error:
-        raise CheckError(f"rtdl's {name} does not take its settings: {error}") from error
+        raise CheckError(f"{job.build.library}'s {name} does not take its settings: {error}") from error

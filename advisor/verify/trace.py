@@ -81,8 +81,8 @@ class Recorder(MetaOperators):
                 self._see(tensor, category)
                 self.trace.categories.setdefault(self._alive[tensor.untyped_storage()._cdata][0], category)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = super().__torch_dispatch__(func, types, args, kwargs)
+    def observe(self, func: Any, args: Any, kwargs: Any) -> Any:
+        out = super().observe(func, args, kwargs)
         self.trace.unpriced |= unpriced_name(func)
         fresh = None
         if isinstance(out, Tensor):

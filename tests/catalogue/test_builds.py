@@ -14,6 +14,7 @@ from advisor.verify.evidence import Job, Target
 PUBLISHED = 0.01  # what a task's own head may add
 ROUNDED = 0.02  # where the source prints two digits: 340M, 33M, 1.7B
 SERIES = {"kind": "series", "sequence_length": 96, "horizon": 24, "features": 1}
+SLOW_TO_IMPORT = ("monai",)  # half a minute and more on a busy machine
 DENSE = ("object_detection", "semantic_segmentation", "instance_segmentation", "image_generation", "video_classification")
 TABLE = {"kind": "table", "features": 16}
 STRUCTURED: dict[str, dict[str, object]] = {
@@ -37,7 +38,7 @@ def _input(entry: ModelEntry) -> dict[str, object]:
     if "forecasting" in entry.tasks:
         return SERIES
     if "volume_segmentation" in entry.tasks:
-        return {"kind": "volume", "image_size": 128, "channels": 1, "outputs": 3}
+        return {"kind": "volume", "image_size": entry.image_size or 128, "channels": 1, "outputs": 3}
     if entry.tasks[0] in DENSE:
         counted_here = entry.build.library == "segmentation_models_pytorch"
         return {"kind": "image", "image_size": entry.image_size, "outputs": 1 if counted_here else None}
@@ -66,7 +67,11 @@ def build(model: str) -> nn.Module:
 
 def _each_model() -> list[object]:
     """Every id; the first of each file's ways of building is fast enough for every run, all of them together are not."""
-    first = {(entry.build.library, entry.build.factory): entry.id for entry in reversed(models().values())}
+    first = {
+        (entry.build.library, entry.build.factory): entry.id
+        for entry in reversed(models().values())
+        if entry.build.library not in SLOW_TO_IMPORT
+    }
     return [pytest.param(name, marks=() if name in first.values() else pytest.mark.slow) for name in models()]
 
 

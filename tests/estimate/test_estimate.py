@@ -28,6 +28,19 @@ def broken():
 def number():
     return 3
 
+def leaves():
+    raise SystemExit(3)
+
+class Repeated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x):
+        for _ in range(2 + int(x.abs().max() > 0)):
+            x = self.layer(x)
+        return x
+
 class Undecided(nn.Module):
     def __init__(self, bound):
         super().__init__()
@@ -127,6 +140,41 @@ def test_a_model_that_decides_by_values_is_answered_more_widely_and_says_why(ask
     assert answer.step_time.low < answer.step_time.value < answer.step_time.high
 
 
+def test_a_loop_that_values_decide_the_length_of_is_counted_as_it_runs(ask: Any) -> None:
+    answer = ask("python:my_models:Repeated", inputs=["8"])
+    assert answer.flops_forward == 3 * 2 * 8 * 8
+    assert any("decides by the values" in warning for warning in answer.warnings)
+    memory = answer.training_memory
+    assert memory.low < 0.6 * memory.total < memory.total < 0.6 * memory.high  # the context alone: 0.13 to 0.62 GiB
+
+
+def test_settings_of_the_model_are_heeded(ask: Any) -> None:
+    assert ask("resnet18").parameters - ask("resnet18", config={"num_classes": 10}).parameters == 990 * 513
+    assert ask("torchvision:r3d_18", sequence_length=8, image_size=112).flops_forward == pytest.approx(2 * 20.3e9, rel=0.02)
+
+
+def test_devices_that_train_together_take_their_time_to_talk(ask: Any) -> None:
+    """ResNet-18 at batch 1: 94 MB of gradients over PCIe take longer than the step itself."""
+    alone, together = (ask("resnet18", on=on) for on in ("RTX 4090", "4x RTX 4090"))
+    assert alone.communication_share is None
+    assert together.communication_share.value > 50
+    assert together.step_time.value > 1.5 * alone.step_time.value
+
+
+def test_a_precision_that_the_device_lacks_is_said(ask: Any) -> None:
+    assert any("no rate in bf16" in warning for warning in ask("resnet18", on="T4", precision="bf16").warnings)
+
+
+def test_more_adapters_than_model_is_said(ask: Any) -> None:
+    answer = ask("Qwen/Qwen3-0.6B", config={"num_hidden_layers": 1}, lora_rank=9999, sequence_length=32)
+    assert any("train it in full" in warning for warning in answer.warnings)
+    assert "not known" not in answer.training_memory.peak_at
+
+
+def test_an_optimizer_is_known_in_any_case(ask: Any) -> None:
+    assert ask("resnet18", optimizer="AdamW").training_memory.total == ask("resnet18").training_memory.total
+
+
 def test_a_known_card_has_a_tight_interval_and_an_unknown_one_a_wider(ask: Any) -> None:
     widths = {name: (time := ask("resnet18", on=name, batch=256, precision="bf16").step_time).high / time.low
               for name in ("RTX 3090", "RTX 3080", "RX 7900 XTX")}  # fmt: skip
@@ -152,6 +200,16 @@ def test_a_published_training_throughput_lies_in_the_interval(ask: Any) -> None:
     ("resnet18", {"sharding": "fsdp"}, "add --devices 2"),
     ("resnet18", {"sequence_length": 8}, "takes no sequence"),
     ("resnet18", {"bach": 8}, "did you mean 'batch'"),
+    ("resnet18", {"inference": True, "checkpointing": True}, "--inference asks for the use alone"),
+    ("resnet18", {"inference": True, "lora_rank": 8}, "--lora: says how to train"),
+    ("resnet18", {"samples": 1000}, "name it with --on"),
+    ("resnet18", {"on": "4x RTX 4090", "devices": 2}, "says 4; leave one of them out"),
+    ("resnet18", {"inputs": ["3x64x64"], "image_size": 64}, "--input says already"),
+    ("resnet18", {"inputs": ["1x28x28"]}, "does not take --input 1x28x28"),
+    ("resnet18", {"image_size": 16}, "use --batch 2 or a larger image"),
+    ("Qwen/Qwen3-0.6B", {"config": {"hiden_size": 512}}, "did you mean 'hidden_size'"),
+    ("python:my_models:tiny", {"inputs": ["3x8x8"], "config": {"widht": 32}}, "unexpected keyword argument 'widht'"),
+    ("python:my_models:leaves", {"inputs": ["8"]}, "raises SystemExit: 3"),
     ("bert-base-uncased", {"sequence_length": 1000}, "longer than google-bert/bert-base-uncased's 512 positions"),
     ("bert-base-uncased", {"image_size": 224}, "takes no images"),
     ("torchvision:vgg11", {"image_size": 8}, "does not take an image of 8 pixels"),

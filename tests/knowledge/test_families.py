@@ -34,6 +34,18 @@ PUBLISHED: list[tuple[str, str, str, str, str, str, str, float, int, str]] = [
     (*SERIES, "17,420 hourly steps", "single-GPU", "DLinear", "adam", 5e-3, 32, "step"),
     (*SERIES, "300 hourly series of 20,000 steps", "single-GPU", "TFT", "adam", 1e-3, 64, "constant"),
     ("classification", "graph", "node classification", "169,343 nodes, 40 classes", "single-GPU", "GCN", "adam", 5e-3, 169343, "constant"),
+    (*SCRATCH, IMAGENET, GPUS, "efficientnet_v2_m", "sgd", 0.5, 1024, "cosine"),
+    (*SCRATCH, IMAGENET, GPUS, "mobilenetv4_conv_small", "adamw", 4e-3, 4096, "cosine"),
+    (*SCRATCH, IMAGENET, GPUS, "regnety_032", "sgd", 0.8, 1024, "cosine"),
+    (*IMAGES, IMAGENET, GPUS, "swin_base_patch4_window7_224", "adamw", 4e-5, 1024, "cosine"),
+    (*IMAGES[:2], "image classification, LoRA", "5000 images", "1x T4", "google/vit-base-patch16-224-in21k", "adamw", 2e-3, 32, "cosine"),
+    (*BOXES, "170 images", "1x T4", "faster r-cnn", "sgd", 0.005, 4, "step"),
+    (*BOXES, "1000 images, 5 classes", "1x T4", "facebook/detr-resnet-50", "adamw", 5e-5, 8, "cosine"),
+    ("classification", "NLP", "NLI MNLI", "393k pairs", "1x V100", "google/electra-small-discriminator", "adamw", 3e-4, 64, "linear"),
+    ("generation", "NLP", "summarization", "287k articles", "1x V100", "t5-small", "adamw", 1e-4, 16, "linear"),
+    (*TUNING, "reward model on preference pairs", "60k preference pairs", GPUS, "llama-2-7b", "adamw", 1e-5, 64, "linear"),
+    ("generation", "CV", "image generation, trained from scratch", "8,189 images", "1x V100", "DDPM", "adam", 2e-4, 32, "cosine"),
+    (*SERIES[:2], "forecasting", "500 daily series of 1,000 steps", "single-GPU", "chronos-t5-small", "adamw", 1e-5, 64, "linear"),
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from advisor.verify import selftest
 from advisor.verify.build import build_model
-from advisor.verify.memory import CONTEXT, predict_training_memory
+from advisor.verify.memory import predict_training_memory
 from advisor.verify.workload import workload_of
 from tests.verify.jobs import bert_job, timm_job
 from tests.verify.test_memory import on_gpu
@@ -33,6 +33,6 @@ def test_an_assumption_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_coarse_interval_holds_what_a_trace_predicts(job: object) -> None:
     traced, _ = predict_training_memory(job)  # type: ignore[arg-type]
     assert traced is not None
-    coarse = selftest.predict_coarsely(build_model(job, "meta"), workload_of(job), job.recipe, CONTEXT)  # type: ignore[arg-type, attr-defined]
+    coarse = selftest.predict_coarsely(build_model(job, "meta"), workload_of(job), job.recipe, job.target)  # type: ignore[arg-type, attr-defined]
     assert coarse.low <= traced.total <= coarse.high
     assert coarse.high - coarse.low > traced.high - traced.total
