@@ -30,6 +30,7 @@ from advisor.planning.designing import Checker, Depth, Search, Tried, search, tr
 from advisor.planning.plan import Brief, Design, brief
 from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax
 from advisor.planning.sensitivity import sensitivity
+from advisor.planning.undecided import undecided_notices
 from advisor.reading import read_request
 from advisor.request import Request
 from advisor.search_space import search_space
@@ -225,7 +226,7 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         search_space=search_space(made, figures),
         candidates=_candidates(found),
         verification=checks,
-        notices=[*_licence_notice(best, found), *verification_notices(best)],
+        notices=[*_licence_notice(best, found), *verification_notices(best), *undecided_notices(session.knowledge, best.assessment)],
         clarifications=open_questions(session.knowledge, made.outcomes, made.facts),
         sensitivity=sensitivity(session.knowledge, made, follow),
         practices=p.practices(made.outcomes, made.facts),
@@ -233,7 +234,7 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         workflow=workflow(best, session.facts),
         seed=0,
         versions=_versions(best),
-        device=best.smoke.device if isinstance(best.smoke, SmokeEvidence) else None,
+        device=(best.smoke.machine or best.smoke.device) if isinstance(best.smoke, SmokeEvidence) else None,
     )
 
 

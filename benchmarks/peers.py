@@ -1,6 +1,6 @@
 """What other tools answer of a model, how long they take and in how much memory, beside a prediction of training memory.
 
-    python benchmarks/peers.py [--runs N]
+    python benchmarks/peers.py [--runs N] [--model NAME]…
 
 Each line is a process of its own; times are of the call alone, after imports, the median of the runs. The tools answer less:
 fvcore and calflops count operations, torchinfo sums the sizes of outputs, DeepSpeed's and accelerate's estimators price model
@@ -39,6 +39,7 @@ PEERS = ("fvcore", "torchinfo", "calflops", "deepspeed", "accelerate")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--model", action="append", choices=TARGETS, help="one of the models alone; may be repeated")
     parser.add_argument("--one", nargs=2, metavar=("TOOL", "MODEL"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -48,6 +49,8 @@ def main() -> None:
     print(f"{datetime.date.today()}, {machine}, Python {platform.python_version()}")
     print(f"{'model':26} {'tool':12} {'seconds':>8} {'target':>7} {'ratio':>7} {'RSS GiB':>8}  answer")
     for model, target in TARGETS.items():
+        if model not in (arguments.model or TARGETS):
+            continue
         ours = run("advisor", model, arguments.runs)
         print(f"{model:26} {'advisor':12} {ours['seconds']:8.3f} {target:7.1f} {1.0:7.1f} {ours['rss']:8.2f}  {ours['answer']}", flush=True)
         for tool in PEERS:
@@ -177,7 +180,7 @@ ANSWERS: dict[str, Callable[[Any, io.StringIO], str]] = {
     "advisor": lambda found, _: f"peak {found[0].total / GIB:.2f} GiB ({found[0].low / GIB:.2f} to {found[0].high / GIB:.2f}) on a GPU",
     "fvcore": lambda found, _: f"{found / 1e9:.2f} GMACs",
     "torchinfo": lambda found, _: (
-        f"{found.total_mult_adds / found.input_size[0][0] / 1e9:.2f} GMACs, {found.total_output_bytes / GIB:.2f} GiB of outputs"
+        f"{found.total_mult_adds / found.input_size[0] / 1e9:.2f} GMACs, {found.total_output_bytes / GIB:.2f} GiB of outputs"
     ),
     "calflops": lambda found, _: f"{found[1]}, {found[0]}",
     "deepspeed": lambda _, printed: _first_estimate(printed.getvalue()),

@@ -253,6 +253,21 @@ def test_a_latency_limit_on_a_pi_5_makes_the_model_that_is_asked_for_faster() ->
     assert next(edit for edit in repairs(report).values()).figure == "latency"
 
 
+@pytest.mark.parametrize(("limit", "is_likely_missed"), [(40, True), (60, False)])
+def test_a_limit_that_an_estimate_leaves_open_is_no_reason_to_repair_and_is_told_with_the_way_out(
+    limit: int, is_likely_missed: bool
+) -> None:
+    """A ResNet-50 takes 46 ms on a Pi 5 in the middle of an estimate, 25 ms at its lower end."""
+    report = design(
+        image_request("Raspberry Pi 5", latencyRequirement=f"<{limit}ms") | {"existingSetup": {"baseModel": "ResNet-50"}}, "none"
+    )
+    latency = next(check for check in report.verification if check.name == "latency")
+    assert latency.figures["latency"].low < limit < latency.figures["latency"].high  # type: ignore[operator]
+    told = [notice.text for notice in report.warnings if notice.kind == "undecided_limit"]
+    assert not repairs(report) and bool(told) is is_likely_missed
+    assert all("Measure it first" in text and "the cheapest edit that helps" in text and "(REP" in text for text in told)
+
+
 @pytest.mark.parametrize(
     ("budget", "device", "name"), [("$3", "A100 80GB", "cost"), ("2 hours", "RTX 3090", "training_time"), ("2 GPU-hours", "A100", "budget")]
 )
