@@ -28,7 +28,11 @@ def smoke_checks(smoke: SmokeEvidence | Refusal | None, depth: Depth) -> list[Ch
     extent = f"reduced: {'; '.join(smoke.reduced)}" if smoke.reduced else "the model as designed"
     if smoke.deviations:
         extent += f"; {'; '.join(smoke.deviations)}"
-    falls = f"loss from {smoke.losses[0]:.3g} to {smoke.losses[-1]:.3g} in {len(smoke.losses)} steps; " if smoke.losses else ""
+    falls = (
+        f"loss from {smoke.losses[0]:.3g} to {smoke.losses[-1]:.3g} in {len(smoke.losses)} step{'s' * (len(smoke.losses) != 1)}; "
+        if smoke.losses
+        else ""
+    )
     failed = [check.name for check in smoke.checks if check.status == "failed"]
     summary = Check(
         name="smoke_train",
@@ -58,10 +62,10 @@ def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
     if smoke.step_time is not None:
         figures["here: step_time"] = smoke.step_time
         figures["here: training_rate"] = _rate(smoke.samples, smoke.step_time)
-    if smoke.peak_bytes is not None:
-        figures["here: peak_memory"] = Quantity(
-            value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=f"{label}, batch {smoke.batch}"
-        )
+    for name, held in (("peak_memory", smoke.peak_bytes), ("device_memory", smoke.device_bytes)):
+        if held is not None:
+            source = f"{label}, batch {smoke.batch}"
+            figures[f"here: {name}"] = Quantity(value=held / GIB, unit="GiB", basis=Basis.MEASURED, source=source)
     return figures
 
 

@@ -234,7 +234,7 @@ def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.
         workflow=workflow(best, session.facts),
         seed=0,
         versions=_versions(best),
-        device=best.smoke.device if isinstance(best.smoke, SmokeEvidence) else None,
+        device=(best.smoke.machine or best.smoke.device) if isinstance(best.smoke, SmokeEvidence) else None,
     )
 
 

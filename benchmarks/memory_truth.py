@@ -1,26 +1,35 @@
 """How far predicted training memory is from what a GPU shows: run this where there is one.
 
-    python benchmarks/memory_truth.py [--most 96] [--rows]
+    python benchmarks/memory_truth.py [--most 96] [--minutes 9] [--out benchmarks/results/memory_truth.md]
 
 Needs an NVIDIA GPU, torch 2.11 or later and Python 3.12 or later; without a GPU it says so and ends with status 2. Models x
 optimizers x precisions x checkpointing x LoRA, a seeded sample of the combinations that make sense. Each is trained for three
-steps in a process of its own, with random weights and synthetic batches, by the code of the smoke-train. The predicted live
-peak is held against `torch.cuda.max_memory_allocated`, the predicted total against what NVML says the process takes.
-The last line: `live median M% p90 P% process median M% p90 P% cap-exceeded C% n=N`.
+steps in a process of its own, with random weights and synthetic batches; nothing is downloaded. The predicted live peak is held
+against `torch.cuda.max_memory_allocated`, the predicted total against what NVML says the process takes. The last line:
+`live median M% p90 P% process median M% p90 P% cap-exceeded C% n=N`.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
+import math
+import multiprocessing
+import os
 import random
 import statistics
-import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
+
+from gpu_here import Clock, Table, heading, what_is_lacking
+
+from advisor.verify.hardware import Gpu, detect
+from advisor.verify.light_imports import NVML_ANSWERS, import_without_compiler
 
 MODELS = {  # catalogue's or timm's name: batch, side or tokens
     "resnet50": (64, 224), "convnext_tiny": (32, 224), "efficientnet_b0": (64, 224), "vit_base_patch16_224": (32, 224),
@@ -28,19 +37,23 @@ MODELS = {  # catalogue's or timm's name: batch, side or tokens
     "bert-base-uncased": (16, 256), "FacebookAI/roberta-large": (8, 256), "microsoft/deberta-v3-base": (8, 256),
     "gpt2": (4, 512), "Qwen/Qwen3-0.6B": (2, 1024), "HuggingFaceTB/SmolLM2-1.7B": (1, 1024),
 }  # fmt: skip
-OPTIMIZERS = ("adamw", "sgd", "adamw_8bit", "adafactor")
+OPTIMIZERS = ("adamw", "sgd", "adafactor", "adamw_8bit")
 PRECISIONS = ("fp32", "bf16")
+LIBRARIES = ("torch", "timm", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")  # peft may start CUDA
 SEED, MOST, STEPS = 0, 96, 3
-MIB = 2**20
-TIME_LIMIT_S = 300
-NO_GPU = "memory_truth compares with a real GPU, and there is none here: no CUDA device is available to torch"
+MIB, GIB = 2**20, 2**30
+TIME_LIMIT_S = 120.0
+COLUMNS = (
+    "| model | optimizer | precision | checkpointing | LoRA | allocated (MiB) | predicted live | error | process (MiB) | predicted | error "
+    "| upper end |",
+    "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+)
 
 
 @dataclass(frozen=True)
 class Result:
     """Bytes of one run: predicted live peak, total and upper end; allocated by torch, and the process's by NVML."""
 
-    name: str
     live: int
     total: int
     high: int
@@ -48,37 +61,39 @@ class Result:
     process: int
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=MOST, help="combinations to run")
-    parser.add_argument("--rows", action="store_true", help="print every run")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no further run is begun")
+    parser.add_argument("--out", type=Path, help="write the table there as well")
     arguments = parser.parse_args()
-    if not has_gpu():
-        print(NO_GPU, file=sys.stderr)
-        sys.exit(2)
-    if arguments.one:
-        print(json.dumps(run(json.loads(arguments.one))))
-        return
+    hardware = detect()
+    if lacking := what_is_lacking(hardware):
+        print(f"memory_truth compares with a real GPU: {lacking}; nothing was measured", file=sys.stderr)
+        return 2
+    os.environ[NVML_ANSWERS] = "1"
+    import_without_compiler(LIBRARIES)  # once, for all the processes that are forked; CUDA starts in each of them
+    table, clock = Table((heading(hardware), "", *COLUMNS), arguments.out), Clock(arguments.minutes)
+    print(*table.head, sep="\n")
+    if "adamw_8bit" not in optimizers():
+        table.add(None, "without adamw_8bit: bitsandbytes is not installed")
     results = []
     for case in cases(arguments.most):
-        done = subprocess.run([sys.executable, __file__, "--one", json.dumps(case)], capture_output=True, text=True,
-                              timeout=TIME_LIMIT_S, check=False)  # fmt: skip
-        if done.returncode:
-            print(f"not run: {name_of(case)}: {' '.join(done.stderr.split())[-160:]}", file=sys.stderr)
-            continue
-        results.append(Result(name_of(case), **json.loads(done.stdout.splitlines()[-1])))
-        if arguments.rows:
-            print(describe(results[-1]), flush=True)
-    if not results:
-        sys.exit("nothing could be run")
-    print(last_line(results))
+        if clock.is_up():
+            break
+        found = run_apart(case)
+        if isinstance(found, Result):
+            results.append(found)
+            table.add(row(case, found))
+        else:
+            table.add(None, f"not run: {name_of(case)}: {found}")
+    table.end(last_line(results) if results else "nothing could be run")
+    return 0 if results else 1
 
 
-def has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
+def optimizers() -> tuple[str, ...]:
+    """Those whose kernels are here: 32-bit states in the place of 8-bit ones would be another measurement."""
+    return tuple(name for name in OPTIMIZERS if not name.endswith("8bit") or find_spec("bitsandbytes"))
 
 
 def cases(most: int) -> list[dict[str, Any]]:
@@ -88,7 +103,7 @@ def cases(most: int) -> list[dict[str, Any]]:
     for model in MODELS:
         own = [
             {"model": model, "optimizer": optimizer, "precision": precision, "checkpointing": checkpointing, "lora": lora}
-            for optimizer, precision, checkpointing, lora in itertools.product(OPTIMIZERS, PRECISIONS, (False, True), (False, True))
+            for optimizer, precision, checkpointing, lora in itertools.product(optimizers(), PRECISIONS, (False, True), (False, True))
             if not lora or "/" in model or model.startswith(("bert", "gpt2", "vit"))
         ]
         source.shuffle(own)
@@ -101,45 +116,85 @@ def name_of(case: dict[str, Any]) -> str:
     return " ".join((case["model"], case["optimizer"], case["precision"], *marks))
 
 
-def run(case: dict[str, Any]) -> dict[str, int]:
-    """Train for a few steps on the GPU, and predict the same run."""
+def run_apart(case: dict[str, Any]) -> Result | str:
+    """The run in a process of its own, forked from this one; or why there is no result."""
+    fork = multiprocessing.get_context("fork")
+    answer, into = fork.Pipe(duplex=False)
+    process = fork.Process(target=_answer, args=(case, into))
+    process.start()
+    into.close()
+    try:
+        found: Result | str = answer.recv() if answer.poll(TIME_LIMIT_S) else f"not finished in {TIME_LIMIT_S:g} s"
+    except EOFError:
+        found = "the process died"
+    process.kill()
+    process.join()
+    return found
+
+
+def _answer(case: dict[str, Any], into: Connection) -> None:
+    try:
+        into.send(run(case))
+    except Exception as error:
+        into.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+
+def run(case: dict[str, Any]) -> Result:
+    """Predict the run, then train for a few steps on the GPU."""
     import torch
 
-    from advisor.verify import optimize
-    from advisor.verify.adapt import apply_adaptation, set_training_mode
-    from advisor.verify.batches import compute_loss, make_batch
-    from advisor.verify.build import build_model
-    from advisor.verify.loop import checkpoint_activations
     from advisor.verify.memory import predict_training_memory
 
-    job = job_of(case)
-    model = apply_adaptation(build_model(job, "cuda"), job.recipe)
-    set_training_mode(model, job.recipe)
-    if case["checkpointing"]:
-        checkpoint_activations(model)
-    deviation = optimize.optimizer_deviation(job.recipe)
-    if deviation is not None:  # its 32-bit original would be measured instead
-        sys.exit(deviation)
-    optimizer = optimize.make_optimizer(optimize.parameter_groups(model, job.recipe), job.recipe)
-    assert optimizer is not None
-    for _ in range(STEPS):
-        batch = make_batch(job, job.recipe.batch.per_device, "cuda")
-        optimizer.zero_grad()
-        with torch.autocast("cuda", torch.bfloat16) if case["precision"] == "bf16" else nullcontext():
-            loss = compute_loss(model, batch, job)
-        loss.backward()
-        optimizer.step()
-    torch.cuda.synchronize()
-    measured = {"allocated": torch.cuda.max_memory_allocated(), "process": process_bytes()}
+    gpu = max(detect().gpus, key=lambda gpu: gpu.free_gib)
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpu.uuid
+    job = job_of(case, gpu)
     memory, _ = predict_training_memory(job)
-    assert memory is not None
+    assert memory is not None, "every case trains"
+    trainer = Trainer(job, "cuda")
+    torch.cuda.empty_cache()  # models are built in fp32, on whatever the base is stored in
+    torch.cuda.reset_peak_memory_stats()
+    trainer.train(STEPS)
+    torch.cuda.synchronize()
     live = memory.total - memory.categories.get("allocator_slack", 0) - memory.categories.get("context", 0)
-    return {"live": live, "total": memory.total, "high": memory.high, **measured}
+    return Result(live, memory.total, memory.high, torch.cuda.max_memory_allocated(), process_bytes(gpu))
 
 
-def job_of(case: dict[str, Any]) -> Any:
-    import torch
+class Trainer:
+    """A training script's loop, by the code of the smoke-train. Its attributes live on, as a script's names do, until assigned anew."""
 
+    def __init__(self, job: Any, device: str) -> None:
+        from advisor.verify import optimize
+        from advisor.verify.adapt import apply_adaptation, set_training_mode
+        from advisor.verify.build import build_model
+        from advisor.verify.loop import checkpoint_activations
+
+        self.job, self.device = job, device
+        self.model = set_training_mode(apply_adaptation(build_model(job, device), job.recipe), job.recipe)
+        if job.recipe.activation_checkpointing:
+            checkpoint_activations(self.model)
+        if (deviation := optimize.optimizer_deviation(job.recipe)) is not None:
+            raise RuntimeError(deviation)
+        self.optimizer: Any = optimize.make_optimizer(optimize.parameter_groups(self.model, job.recipe), job.recipe)
+        self.batch: Any = None
+        self.outputs: Any = None
+        self.loss: Any = None
+
+    def train(self, steps: int) -> None:
+        import torch
+
+        from advisor.verify.batches import forward, loss_of, make_batch
+
+        for _ in range(steps):
+            self.optimizer.zero_grad()
+            self.batch = make_batch(self.job, self.job.recipe.batch.per_device, self.device)
+            with torch.autocast(self.device, torch.bfloat16) if self.job.recipe.precision == "bf16" else nullcontext():
+                self.outputs = forward(self.model, self.batch, self.job)
+                self.loss = loss_of(self.outputs, self.batch, self.job)
+            self.loss.backward()
+            self.optimizer.step()
+
+
+def job_of(case: dict[str, Any], gpu: Gpu | None = None) -> Any:
     from advisor.recipe import Recipe
     from advisor.verify.evidence import Job, Target
     from advisor.verify.subject import resolve
@@ -160,27 +215,28 @@ def job_of(case: dict[str, Any]) -> Any:
         "activation_checkpointing": case["checkpointing"],
         "lora": {"rank": 16, "alpha": 32, "base_precision": case["precision"]} if case["lora"] else None,
     })  # fmt: skip
-    capability = ".".join(map(str, torch.cuda.get_device_capability())) if torch.cuda.is_available() else None
-    target = Target(kind="gpu", compute_capability=capability)
+    target = Target(kind="gpu", compute_capability=gpu.compute_capability if gpu else None)
     return Job(check="static", task=task, build=subject.build, recipe=recipe, target=target)
 
 
-def process_bytes() -> int:
-    """What NVML says this process takes; where it sees no processes, as in a container, what is in use on the device."""
-    import os
-
+def process_bytes(gpu: Gpu) -> int:
+    """What NVML says this process takes; where it sees no processes, as in a container, what is gone of the memory that was free."""
     import pynvml
-    import torch
 
     pynvml.nvmlInit()
-    handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
+    handle = pynvml.nvmlDeviceGetHandleByUUID(gpu.uuid)
     own = [p.usedGpuMemory for p in pynvml.nvmlDeviceGetComputeRunningProcesses(handle) if p.pid == os.getpid() and p.usedGpuMemory]
-    return int(own[0] if own else pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+    return int(own[0] if own else gpu.free_gib * GIB - pynvml.nvmlDeviceGetMemoryInfo(handle).free)
 
 
-def describe(result: Result) -> str:
-    live, process = result.live / result.allocated - 1, result.total / result.process - 1
-    return f"{live:+7.1%} live {process:+7.1%} process  {result.allocated / MIB:8.0f} {result.process / MIB:8.0f} MiB  {result.name}"
+def row(case: dict[str, Any], found: Result) -> str:
+    cells = (
+        case["model"], case["optimizer"], case["precision"], "yes" if case["checkpointing"] else "no", "yes" if case["lora"] else "no",
+        f"{found.allocated / MIB:.0f}", f"{found.live / MIB:.0f}", f"{found.live / found.allocated - 1:+.1%}",
+        f"{found.process / MIB:.0f}", f"{found.total / MIB:.0f}", f"{found.total / found.process - 1:+.1%}",
+        "kept" if found.process <= found.high else "EXCEEDED",
+    )  # fmt: skip
+    return f"| {' | '.join(cells)} |"
 
 
 def last_line(results: list[Result]) -> str:
@@ -198,4 +254,4 @@ def quantile(values: list[float], share: float) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,8 +8,9 @@ Evidence comes through a `Checker`, so that this module knows neither torch nor 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -128,8 +129,20 @@ def _begun(
 
     if checker is None or len(entries) < 2:
         return [begin(entry) for entry in entries]
-    with ThreadPoolExecutor(max_workers=len(entries)) as pool:
+    with _side_by_side(len(entries)) as pool:
         return list(pool.map(begin, entries))
+
+
+@contextlib.contextmanager
+def _side_by_side(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that an interruption does not wait for: the checks that they ask for end when the sandbox is closed."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _repaired(knowledge: Knowledge, begun: Sequence[Repair], *, are_first: bool = True) -> list[Tried]:
@@ -180,7 +193,7 @@ def make_job(
 def _run(candidate: Tried, devices: Mapping[str, DeviceEntry], checker: Checker) -> Tried:
     """Smoke-train the candidate, and meanwhile count its FLOPs a second way."""
     design = candidate.assessment.design
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with _side_by_side(1) as pool:
         counting = pool.submit(checker.static, make_job(design, devices, "static", cross_check=True))
         smoke = checker.smoke(make_job(design, devices, "smoke"))
         counted = counting.result()

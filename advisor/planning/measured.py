@@ -41,7 +41,8 @@ def hold_measured(assessment: Assessment, smoke: SmokeEvidence) -> tuple[Assessm
 def _measured(assessment: Assessment, smoke: SmokeEvidence) -> dict[str, Quantity]:
     design, found = assessment.design, dict[str, Quantity]()
     if smoke.peak_bytes and smoke.is_as_designed and smoke.is_full_batch:
-        found["training_memory"] = Quantity(value=smoke.peak_bytes / GIB, unit="GiB", basis=Basis.MEASURED, source=smoke.device)
+        held = smoke.device_bytes or smoke.peak_bytes  # a GPU's prediction is of all that the process takes
+        found["training_memory"] = Quantity(value=held / GIB, unit="GiB", basis=Basis.MEASURED, source=smoke.device)
     if "median" in smoke.inference and value(design.facts, "task.kind") not in DECODERS:  # which answer token by token: that was not timed
         found["latency"] = smoke.inference["median"]
     samples = training_samples(design)

@@ -32,6 +32,13 @@ def segmentation_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     }
 
 
+def volume_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
+    return {
+        "data": "a folder of .npz files: image [channels, depth, height, width], label [depth, height, width] of class numbers (255: void)",
+        "factory": factory(recipe),
+    }
+
+
 def detection_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
     kind = model_type(recipe)
     return {

@@ -182,6 +182,19 @@ FAMILIES = (
         notes=("evaluate.py fits each image into a square of the recipe's size: cut larger ones into tiles of it first.",),
     ),
     Family(
+        name="volume",
+        about="segmentation of volumes with nnU-Net's networks",
+        library=("dynamic_network_architectures",),
+        tasks=("volume_segmentation",),
+        requirements=("dynamic-network-architectures",),
+        miniature=miniature.volume,
+        values=dense.volume_values,
+        notes=(
+            "Resample all volumes to one spacing first. nnU-Net itself plans spacing, patches and network by the data: it is the baseline.",
+            "One model is trained: for the recipe's ensemble of folds, train with five values of project.seed and average.",
+        ),
+    ),
+    Family(
         name="detection",
         about="object detection with transformers",
         library=("transformers",),

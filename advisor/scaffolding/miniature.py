@@ -30,6 +30,7 @@ TIMM_MINIATURES = {
 TIMM_OTHER = "test_vit"
 TIMM_PIXELS = 64
 QUERIES = 10
+STAGES, EDGE = 3, 32  # of a U-Net over volumes, and of the cubes that it sees
 WIDTH = 32  # channels of a U-Net, and its images' edge where they are pixels
 
 # The settings of transformers' configurations that make a model large, each at a size that keeps every kind of layer.
@@ -51,6 +52,7 @@ SECONDS = 1.0
 SMALL_CHANNELS = 16
 PIXELS = 64
 QUERIES = 10
+STAGES, EDGE = 3, 32  # of a U-Net over volumes, and of the cubes that it sees
 WIDTH = 32  # channels of a U-Net, and its images' edge where they are pixels
 STAGE_WIDTH = 16  # of the first stage of a backbone, and that much wider each stage
 FEATURES = 8
@@ -102,6 +104,14 @@ def dense(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
     if recipe.model.library == "segmentation_models_pytorch":
         return {**changes, "architecture": {"encoder_name": "resnet18"}}
     return {**changes, "architecture": small_backbone(config)} if recipe.model.library == "transformers" else changes
+
+
+def volume(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The first three stages, narrow, on cubes that leave them more than one voxel."""
+    stages = {name: value[:STAGES] for name, value in config.items() if isinstance(value, list) and len(value) == config["n_stages"]}
+    decoder = {name: value[: STAGES - 1] for name, value in config.items() if isinstance(value, list) and name not in stages}
+    small = {**config, **stages, **decoder, "n_stages": STAGES, "features_per_stage": [8] * STAGES}
+    return {**run(recipe, input={"imageSize": EDGE}), "architecture": small}
 
 
 def detection(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:

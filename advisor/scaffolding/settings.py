@@ -32,6 +32,7 @@ BUILT_FROM_SETTINGS = (
     "torchvision",
     "segmentation_models_pytorch",
     "diffusers",
+    "dynamic_network_architectures",
 )
 
 _ABOUT = {

@@ -31,7 +31,7 @@ SAMPLE_RATE = 16_000
 FRAMES_A_SECOND = 100  # a window every 10 ms, as in Kaldi's filter banks
 STACKED_BANDS = 160  # two frames of 80 mel bands, w2v-BERT's input
 CEPSTRA = 10  # of a keyword spotter's frames, every 20 ms: arXiv:1711.07128, section 4
-_WHISPER_FRAMES = 3000  # 30 s, whatever the clip: arXiv:2212.04356, section 2.2
+_FRAMES_A_POSITION = 2  # Whisper's, which has 1500 positions for the 30 s that it takes whatever the clip: arXiv:2212.04356, section 2.2
 _TOKENS_A_SECOND = 4  # about three words a second in English, most of them one token
 _FEWEST_TOKENS = 2
 
@@ -40,7 +40,7 @@ def _transcribed_clips(job: Job, batch: int, source: _Source) -> Batch:
     length = max(_FEWEST_TOKENS, int(_seconds(job) * _TOKENS_A_SECOND))
     config = transformers_config(job)
     if config.model_type == "whisper":
-        clips = {"input_features": source.normal(batch, config.num_mel_bins, _WHISPER_FRAMES)}
+        clips = {"input_features": source.normal(batch, config.num_mel_bins, _FRAMES_A_POSITION * config.max_source_positions)}
         return {**clips, "labels": source.integers(_FIRST_WORD, config.vocab_size, batch, length)}
     labels = source.integers(1, _size(job, "outputs"), batch, length)
     if config.model_type == "wav2vec2-bert":

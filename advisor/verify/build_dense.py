@@ -21,6 +21,7 @@ LATENT_STRIDE = 8
 BACKGROUND = 1  # torchvision's two-stage detectors count the background as class 0
 _TWO_STAGE = ("fasterrcnn", "maskrcnn")
 _FIXED_SIZE = ("ssd",)  # built for one size, to which their own transform resizes
+_REGIONS, _FEW_REGIONS = 512, 64  # that a second stage learns from: torchvision's `box_batch_size_per_image`, and a reduced copy's
 _NARROW = 64  # channels of the first stage in a reduced copy, a multiple of the usual 32 normalization groups
 
 
@@ -137,9 +138,12 @@ BUILDERS: dict[str, Callable[[Job], nn.Module]] = {
 
 
 def narrower(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Settings of smaller copies of the same architecture, with what was cut in words; none for torchvision's."""
+    """Settings of smaller copies of the same architecture, with what was cut in words; of torchvision's for two-stage detectors."""
     config = job.build.config
-    if job.build.library == "segmentation_models_pytorch":
+    if job.build.library == "torchvision" and job.build.factory.startswith(_TWO_STAGE):
+        proposals = {f"rpn_post_nms_top_n_{mode}": 2 * _FEW_REGIONS for mode in ("train", "test")}
+        yield f"{_FEW_REGIONS} regions instead of {_REGIONS} an image", {"box_batch_size_per_image": _FEW_REGIONS, **proposals}
+    elif job.build.library == "segmentation_models_pytorch":
         yield "the encoder resnet18", {"encoder_name": "resnet18"}
     elif job.build.library == "dynamic_network_architectures":
         widths = [max(8, width // 4) for width in config["features_per_stage"]]

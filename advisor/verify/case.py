@@ -20,6 +20,7 @@ from advisor.verify.evidence import Job, Variant
 from advisor.verify.served import Served, class_axis, inputs_of, serve
 
 Inputs = tuple[Tensor, ...]
+CAUSE_CHARACTERS = 200  # of what an exporter says; the rest is a stack of its own
 SLOW_S = 1.0  # of processor time for one sample
 
 
@@ -51,22 +52,31 @@ class Case:
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
         """The graph that torch.export captures, for any batch where the model allows that."""
-        for dimension in (torch.export.Dim("batch"), torch.export.Dim.AUTO):
-            with contextlib.suppress(Exception):  # where the inputs cannot share one free size, each is left to the exporter
-                return torch.export.export(self.served, self.inputs, dynamic_shapes=(tuple({0: dimension} for _ in self.inputs),))
-        return torch.export.export(self.served, self.inputs)
+        free = tuple({0: torch.export.Dim.AUTO} for _ in self.inputs)
+        with contextlib.suppress(Exception):
+            return torch.export.export(self.served, self.inputs, dynamic_shapes=(free,))
+        return self._captured()
+
+    def _captured(self) -> torch.export.ExportedProgram:
+        """For batches of this size alone."""
+        try:
+            return torch.export.export(self.served, self.inputs)
+        except Exception as error:
+            cause = " ".join(str(error).split())[:CAUSE_CHARACTERS]
+            raise CheckError(f"torch.export of torch {torch.__version__} does not capture this model: {cause}") from error
 
     @cached_property
     def graph(self) -> Any:
         """The model as an ONNX protocol buffer."""
         from advisor.verify.export_onnx import convert
 
+        program = self.program
         try:
-            return convert(self.program, self.inputs)
+            return convert(program, self.inputs)
         except ImportError:
             raise
         except Exception:  # sizes left free are what exporters stumble over most
-            return convert(torch.export.export(self.served, self.inputs), self.inputs)
+            return convert(self._captured(), self.inputs)
 
     @cached_property
     def onnx(self) -> Version:

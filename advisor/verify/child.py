@@ -59,13 +59,32 @@ def reason_to_stop(child: Child) -> Refusal | None:
         return broken_down("timeout", f"the check did not finish within {child.limit_s:g} s here")
     if len(child.answer) > LONGEST_ANSWER_BYTES:
         return broken_down("crashed", "the check's answer had no end")
-    try:
-        used = psutil.Process(child.pid).memory_info().rss
-    except psutil.Error:
-        return None
-    if used > child.memory_limit:
+    if _used(child.pid) > child.memory_limit:
         return broken_down("memory", f"the check needed more than {child.memory_limit / GIB:.1f} GiB of memory here")
     return None
+
+
+def _used(pid: int) -> int:
+    """Resident bytes of the check and, where it started processes, of what these have to themselves: a fork shares the rest."""
+    try:
+        process = psutil.Process(pid)
+        used: int = process.memory_info().rss
+        started = process.children(recursive=True) if _has_children(pid) else []
+    except psutil.Error:
+        return 0
+    for one in started:
+        with contextlib.suppress(psutil.Error):
+            used += one.memory_full_info().uss
+    return used
+
+
+def _has_children(pid: int) -> bool:
+    """Told by the kernel where it can tell; going through all processes, twenty times a second, is dear."""
+    try:
+        lists = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:  # a thread ended meanwhile
+        return True
+    return not lists or any(lists)
 
 
 def has_exited(child: Child) -> bool:

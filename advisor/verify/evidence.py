@@ -100,6 +100,7 @@ class SmokeEvidence(Wire):
     """What a short training run on real hardware showed."""
 
     device: str
+    machine: str = Field("", description="what was found here: processors, memory, GPUs and who uses them")
     reduced: list[str] = Field(default_factory=list, description="what was cut to fit this machine; empty: the model as designed")
     deviations: list[str] = Field(default_factory=list, description="where the run differs from the recipe, such as fp32 for bf16")
     checks: list[SmokeCheck]
@@ -107,7 +108,8 @@ class SmokeEvidence(Wire):
     batch: int = 0
     samples: int = Field(0, description="of one optimizer step: the batch, accumulated")
     step_time: Quantity | None = Field(None, description="in s: the median of the steps after the first, the shortest and the longest")
-    peak_bytes: int | None = None
+    peak_bytes: int | None = Field(None, description="by CUDA's allocator, or resident above what was held before")
+    device_bytes: int | None = Field(None, description="of the GPU, with what its allocator keeps and the CUDA context; none on a CPU")
     inference: dict[str, Quantity] = Field(default_factory=dict, description="one sample and a batch, in ms, and samples a second, here")
     latency_unmeasured: str | None = Field(None, description="why there is no latency; none: there is")
     is_makeshift: bool = Field(False, description="it was cut further, or ran elsewhere, for want of memory that was in use just then")

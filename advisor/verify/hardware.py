@@ -39,6 +39,11 @@ class Gpu:
     used_by: tuple[str, ...] = ()
     busy_percent: float = 0.0
 
+    @property
+    def summary(self) -> str:
+        users = f", used by {', '.join(self.used_by)}" if self.used_by else ""
+        return f"{self.name} ({self.free_gib:.1f} of {self.memory_gib:.1f} GiB free, compute capability {self.compute_capability}{users})"
+
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
@@ -55,8 +60,10 @@ class Hardware:
     @property
     def summary(self) -> str:
         """One line for a report's provenance."""
-        gpus = ", ".join(f"{gpu.name} ({gpu.memory_gib:.0f} GiB)" for gpu in self.gpus) or "no GPU"
-        return f"{self.cpu}, {self.cpus} CPUs, {self.memory_gib:.0f} GiB; {gpus}"
+        gpus = ", ".join(gpu.summary for gpu in self.gpus) or "no GPU"
+        driver = f"; driver {self.driver}" if self.driver else ""
+        reason = f" ({self.gpu_reason})" if self.gpu_reason else ""
+        return f"{self.cpu}, {self.cpus} CPUs, {self.memory_gib:.0f} GiB; {gpus}{reason}{driver}"
 
 
 def detect(nvml: Any | None = None, environment: Mapping[str, str] = os.environ) -> Hardware:

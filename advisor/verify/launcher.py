@@ -1,7 +1,9 @@
 """The sandbox's process: it imports the libraries once, computes nothing, and forks a child for each check.
 
 Why a fork: the imports take seconds and are paid once. Why nothing is computed before it: a child forked after an OpenMP
-region hangs in its own first one; after the imports alone it works, and CUDA is first touched in the child.
+region hangs in its own first one; after the imports alone it works, and CUDA is first touched in the child. A process that
+was forked after CUDA started has none, so that a library which starts it when imported is left to the child, and those that
+only ask for it are answered by NVML (torch.cuda.is_available, PYTORCH_NVML_BASED_CUDA_CHECK).
 
 Requests and answers are lines of JSON on two pipes of their own, because libraries write to stdout. One thread does
 everything, so that a fork never copies a lock that another thread holds. A check that crashes, hangs, runs out of memory or
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import importlib.util
 import json
 import os
 import selectors
@@ -32,7 +35,7 @@ from advisor.estimating.answer import Estimate
 from advisor.verify.child import GIB, LONGEST_ANSWER_BYTES, READ_BYTES, Child, has_exited, interpret, kill, read, reason_to_stop
 from advisor.verify.confine import LARGEST_EXPORT_BYTES, LARGEST_FILE_BYTES, become_subreaper, confine, isolate_network, refuse
 from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
-from advisor.verify.light_imports import import_without_compiler
+from advisor.verify.light_imports import NVML_ANSWERS, import_without_compiler
 
 TICK_S = 0.05  # how often time and memory of running checks are looked at
 IDLE_TICK_S = 1.0
@@ -57,6 +60,8 @@ _MODULES = {
     "stable_baselines3": ("torch", "stable_baselines3", "sb3_contrib"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
 }
+
+_STARTS_CUDA = {"peft": "bitsandbytes"}  # what each imports where it is installed, and what asks for a GPU's capability then
 
 Check = Callable[[Job], "StaticEvidence | SmokeEvidence | DeployEvidence | Estimate | Refusal"]
 
@@ -153,7 +158,7 @@ class Launcher:
 
     def _prepare(self, libraries: list[str], check: str = "static") -> None:
         """Import now what a child would import each time. A failure is the check's to report: its child meets it again."""
-        modules = [module for library in libraries for module in _MODULES.get(library, ())]
+        modules = [module for library in libraries if not _starts_cuda(library) for module in _MODULES.get(library, ())]
         for module in dict.fromkeys([*modules, f"advisor.verify.{check}"]):
             if module in self._imported:
                 continue
@@ -205,6 +210,7 @@ class Launcher:
         """Run the job and exit, whatever happens: a forked child must never return into the launcher's loop."""
         try:
             launcher = os.getppid()
+            os.environ.pop(NVML_ANSWERS, None)  # from here on CUDA itself may be asked
             for number in (1, 2):
                 os.dup2(output_in, number)
             for descriptor in (self._requests, self._answers):
@@ -253,6 +259,10 @@ class Launcher:
         data = json.dumps(message).encode() + b"\n"
         while data:
             data = data[os.write(self._answers, data) :]
+
+
+def _starts_cuda(library: str) -> bool:
+    return library in _STARTS_CUDA and importlib.util.find_spec(_STARTS_CUDA[library]) is not None
 
 
 def _can_isolate() -> bool:

@@ -32,6 +32,8 @@ from typing import Any
 
 from advisor.verify.concrete import ANSWERS, are_concrete
 
+NVML_ANSWERS = "PYTORCH_NVML_BASED_CUDA_CHECK"
+"""Set to 1, whether there is a GPU is asked of NVML; CUDA, once asked, is lost to every process forked later: torch.cuda.is_available."""
 DYNAMO = "torch._dynamo"
 DYNAMO_UTILS = "torch._dynamo.utils"
 COMPILE = "torch._compile"

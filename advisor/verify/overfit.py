@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from advisor.learning_rate import rate_factors
 from advisor.verify.adapt import set_training_mode
-from advisor.verify.batches import Batch, compute_loss
+from advisor.verify.batches import Batch, forward, loss_of
 from advisor.verify.evidence import Job
 
 STEPS_BETWEEN_LOOKS = 3  # a look at what was learnt takes two forward passes
@@ -64,6 +64,7 @@ class Trail:
     applied: list[list[float]] = field(default_factory=list)
     is_exhausted: bool = False
     peak_bytes: int | None = None
+    device_bytes: int | None = None
 
     @property
     def moved(self) -> set[str]:
@@ -166,7 +167,8 @@ def _accumulate(subject: Subject) -> float:
     total = 0.0
     for part in parts(subject.batch, subject.accumulation):
         with subject.autocast():
-            loss = compute_loss(subject.model, part, subject.job) / subject.accumulation
+            outputs = forward(subject.model, part, subject.job)  # a name, which lives through the backward pass as in a script
+            loss = loss_of(outputs, part, subject.job) / subject.accumulation
         scaled = subject.scaler.scale(loss) if subject.scaler else loss
         scaled.backward()
         total += float(loss.detach())

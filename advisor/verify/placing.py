@@ -46,6 +46,8 @@ def _why_not(gpu: Gpu | None, hardware: Hardware) -> str | None:
     if gpu.free_gib < SMALLEST_FREE_GPU_GIB:
         users = f", used by {', '.join(gpu.used_by)}" if gpu.used_by else ""
         return f"its {gpu.name} has only {gpu.free_gib:.1f} GiB free{users}"
+    if torch.cuda._is_in_bad_fork():
+        return f"a library that was imported for another check has started CUDA, and its {gpu.name} is lost to this one"
     os.environ["CUDA_VISIBLE_DEVICES"] = gpu.uuid
     return None if torch.cuda.is_available() else f"the installed torch {torch.__version__} cannot use its {gpu.name}"
 

@@ -30,6 +30,7 @@ SMALLEST_CLIP = 1.0  # seconds
 SMALLEST_DEPTH = 2
 SMALLEST_VOCABULARY = 2048
 SMALLEST_WIDTH = 256
+_WHISPER_POSITIONS_A_SECOND = 50  # 1500 for 30 s: arXiv:2212.04356, section 2.2
 _IMAGE_GRID = 32  # the usual product of a backbone's strides
 
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
@@ -171,6 +172,8 @@ def _cut_sample(job: Job, need: float) -> Cuts:
     if sample.kind == "audio" and sample.seconds and sample.seconds > SMALLEST_CLIP:
         clip = max(SMALLEST_CLIP, round(sample.seconds / need, 1))
         smaller = _with_recipe(job, input=sample.model_copy(update={"seconds": clip}))
+        if job.build.config.get("model_type") == "whisper":  # it has places for a clip of one length, which others are padded to
+            smaller = _with_config(smaller, {"max_source_positions": int(clip * _WHISPER_POSITIONS_A_SECOND)})
         yield "sample", f"clips of {clip:g} instead of {sample.seconds:g} s", smaller
     if sample.kind == "text" and sample.sequence_length:
         length = max(SMALLEST_SEQUENCE, int(sample.sequence_length / need))
@@ -202,12 +205,12 @@ def _cut_depth(job: Job, need: float) -> Cuts:
                 yield "depth", f"{'one block a stage' if len(shallow) and 'depth' not in shallow else f'{SMALLEST_DEPTH} blocks'}", smaller
                 return
     elif job.build.library == "transformers":
-        towers = {name: tower for name, tower in job.build.config.items() if isinstance(tower, dict) and "num_hidden_layers" in tower}
-        if towers:
-            shallow_towers = {name: {**tower, "num_hidden_layers": SMALLEST_DEPTH} for name, tower in towers.items()}
+        shallow_towers = {name: tower | _shallow(tower) for name, tower in _towers(job).items()}
+        if shallow_towers:
             smaller = _with_config(job, shallow_towers)
-            if _builds(smaller):  # a backbone may be tapped at layers that a shallow one lacks
-                yield "depth", f"{SMALLEST_DEPTH} layers in each tower", smaller
+            if _runs_as(job, smaller):  # what stands on a backbone may want as many of its layers as there were
+                layers = [tower["num_hidden_layers"] for tower in shallow_towers.values() if "num_hidden_layers" in tower]
+                yield "depth", f"{max(layers)} layers in each tower" if layers else "one block a stage of the backbone", smaller
         settings = transformers_config(job).to_dict()
         depths = {name: settings[name] for name in _DEPTHS if isinstance(settings.get(name), int) and settings[name] > SMALLEST_DEPTH}
         for divisor in (need, float("inf")):
@@ -226,36 +229,73 @@ def _cut_depth(job: Job, need: float) -> Cuts:
 def _cut_vocabulary(job: Job, need: float) -> Cuts:
     if job.build.library != "transformers":
         return
-    settings = transformers_config(job).to_dict()
-    words = settings.get("vocab_size")
-    if isinstance(words, int) and words > SMALLEST_VOCABULARY:
-        special = {
-            name: index % SMALLEST_VOCABULARY
-            for name, index in settings.items()
-            if name.endswith("_token_id") and isinstance(index, int) and index >= SMALLEST_VOCABULARY
-        }
-        yield (
-            "vocabulary",
-            f"a vocabulary of {SMALLEST_VOCABULARY} instead of {words} tokens",
-            _with_config(job, {"vocab_size": SMALLEST_VOCABULARY, **special}),
-        )
+    changes, most = dict[str, Any](), 0
+    for name, settings in _parts(job).items():
+        words = settings.get("vocab_size")
+        if isinstance(words, int) and words > SMALLEST_VOCABULARY:
+            special = {
+                token: index % SMALLEST_VOCABULARY
+                for token, index in settings.items()
+                if token.endswith("_token_id") and isinstance(index, int) and index >= SMALLEST_VOCABULARY
+            }
+            changes |= _at(job, name, {"vocab_size": SMALLEST_VOCABULARY, **special})
+            most = max(most, words)
+    if most:
+        yield "vocabulary", f"a vocabulary of {SMALLEST_VOCABULARY} instead of {most} tokens", _with_config(job, changes)
 
 
 def _cut_width(job: Job, need: float) -> Cuts:
     """Halve every width and number of heads together, as long as all of them stay whole."""
     if job.build.library != "transformers":
         return
-    settings = transformers_config(job).to_dict()
-    widths = {name: settings[name] for name in _WIDTHS if isinstance(settings.get(name), int) and settings[name] > 0}
-    main = next((name for name in _MAIN_WIDTHS if name in widths), None)
+    parts = {name: _widths(settings) for name, settings in _parts(job).items()}
+    mains = [next(widths[main] for main in _MAIN_WIDTHS if main in widths) for widths in parts.values() if set(_MAIN_WIDTHS) & set(widths)]
     divisor = 2
-    while main and widths[main] // divisor >= SMALLEST_WIDTH:
-        narrow = {name: width // divisor for name, width in widths.items() if name not in _HEADS or width % divisor == 0}
-        narrow |= {name: 1 for name in widths if name in _HEADS and name not in narrow}
-        smaller = _with_config(job, narrow)
-        if _builds(smaller) and bool(operations(smaller)) == bool(operations(job)):  # a width that was missed shows in the forward pass
-            yield "width", f"width {narrow[main]} instead of {widths[main]}", smaller
+    while mains and min(mains) // divisor >= SMALLEST_WIDTH:
+        changes = dict[str, Any]()
+        for name, widths in parts.items():
+            changes |= _at(job, name, _narrow(widths, divisor))
+        smaller = _with_config(job, changes)
+        if _runs_as(job, smaller):  # a width that was missed shows in the forward pass
+            now, before = (" and ".join(str(main // by) for main in dict.fromkeys(mains)) for by in (divisor, 1))
+            yield "width", f"width {now} instead of {before}", smaller
         divisor *= 2
+
+
+def _widths(settings: dict[str, Any]) -> dict[str, int]:
+    return {name: settings[name] for name in _WIDTHS if isinstance(settings.get(name), int) and settings[name] > 0}
+
+
+def _narrow(widths: dict[str, int], divisor: int) -> dict[str, int]:
+    narrow = {name: width // divisor for name, width in widths.items() if name not in _HEADS or width % divisor == 0}
+    return narrow | {name: 1 for name in widths if name in _HEADS and name not in narrow}
+
+
+def _towers(job: Job) -> dict[str, dict[str, Any]]:
+    """The configurations within the configuration, as the entry states them: an image's and a text's, or a backbone's."""
+    return {
+        name: tower for name, tower in job.build.config.items() if isinstance(tower, dict) and {"num_hidden_layers", "depths"} & set(tower)
+    }
+
+
+def _shallow(tower: dict[str, Any]) -> dict[str, Any]:
+    """Two layers; or where a backbone is tapped at several, so many; or one block in each of its stages."""
+    if "depths" in tower:
+        return {"depths": [1] * len(tower["depths"])}
+    taps = tower.get("out_indices", ())
+    depth = max(SMALLEST_DEPTH, len(taps))
+    return {"num_hidden_layers": depth} | ({"out_indices": list(range(depth - len(taps) + 1, depth + 1))} if taps else {})
+
+
+def _parts(job: Job) -> dict[str, dict[str, Any]]:
+    """Every setting of the configuration, defaults too, under "", and of each tower under its name."""
+    settings = transformers_config(job).to_dict()
+    return {"": settings, **{name: settings[name] for name in _towers(job) if isinstance(settings.get(name), dict)}}
+
+
+def _at(job: Job, part: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Changes of one of the parts, as changes of the whole configuration."""
+    return {part: {**job.build.config[part], **changes}} if part else changes
 
 
 def _builds(job: Job) -> bool:
@@ -264,6 +304,11 @@ def _builds(job: Job) -> bool:
     except Exception:  # whatever a library says to a setting that it does not take
         return False
     return True
+
+
+def _runs_as(job: Job, smaller: Job) -> bool:
+    """Whether the copy builds, and runs on `meta` where the original does."""
+    return _builds(smaller) and bool(operations(smaller)) == bool(operations(job))
 
 
 def _with_recipe(job: Job, **changes: Any) -> Job:

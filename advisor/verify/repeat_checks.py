@@ -14,7 +14,7 @@ from advisor.verify.build import transformers_config
 from advisor.verify.evidence import Job, SmokeCheck
 from advisor.verify.overfit import Subject, Trail, parts
 from advisor.verify.repeats import TWICE_STEPS, Repeats, seed_generators
-from advisor.verify.smoke_checks import limit_of_divergence, skipped, some, verdict
+from advisor.verify.smoke_checks import counted, limit_of_divergence, skipped, some, verdict
 from advisor.wire import Basis, Quantity
 
 SAME_LOSS = {"cpu": 1e-5, "cuda": 1e-3}  # relative: sums in another order, which CUDA's atomic additions give from run to run
@@ -33,15 +33,18 @@ _NEXT_TOKEN = ("text_generation", "instruction_tuning")
 _IGNORED = -100  # torch.nn.functional.cross_entropy, `ignore_index`
 
 
-def targets_fit(subject: Subject) -> SmokeCheck:
-    """Classes are within the model's outputs, and a language model's loss is that of the very next token: shifted once, by one."""
+def targets_fit(subject: Subject) -> SmokeCheck | None:
+    """Classes are within the model's outputs, and a language model's loss is that of the very next token: shifted once, by one.
+
+    None where there are neither, so that any value may be a target.
+    """
     job, name = subject.job, "targets_fit"
     labels = subject.batch.get("labels", subject.batch.get("targets"))
     outputs = job.recipe.input.outputs
     if job.task in _NEXT_TOKEN and job.build.library == "transformers":
         return _predicts_the_next_token(subject)
     if labels is None or labels.is_floating_point() or not outputs or not job.task.endswith("classification"):
-        return skipped(name, "no classes and no tokens: any value may be a target")
+        return None
     most, least = int(labels.max()), int(labels[labels != _IGNORED].min())
     return verdict(name, 0 <= least <= most < outputs, f"classes {least} to {most}, and {outputs} outputs")
 
@@ -59,17 +62,20 @@ def _predicts_the_next_token(subject: Subject) -> SmokeCheck:
     return verdict("targets_fit", math.isclose(loss, expected, rel_tol=SAME_FORMULA), detail)
 
 
-def beats_shuffled(subject: Subject, trail: Trail) -> SmokeCheck:
+def beats_shuffled(subject: Subject, trail: Trail) -> SmokeCheck | None:
     """What was learnt is which target belongs to which sample: with the targets exchanged among the samples, the loss is higher.
 
     A model that cannot see its input may still lower its loss, by learning how the targets are distributed; it loses nothing here.
+    None where a task's targets are alike, or cannot be exchanged among the samples.
     """
     name = "beats_shuffled"
+    part = next(parts(subject.batch, subject.accumulation))
+    if exchange_targets(part, subject.job) is None:
+        return None
     if trail.faults or not trail.losses or trail.losses[-1] >= trail.losses[0]:
         return skipped(name, "the loss did not fall, so that there is nothing to compare")
     losses = _with_own_and_exchanged_targets(subject)
-    if losses is None:
-        return skipped(name, "this task's targets are alike, or cannot be exchanged among the samples")
+    assert losses is not None, "they can be exchanged"
     detail = f"loss {losses[0]:.4g} with its own targets, {losses[1]:.4g} with those of other samples"
     if _is_beaten(*losses, trail):
         return verdict(name, True, detail)
@@ -119,7 +125,7 @@ def schedule_ends(recipe: Recipe, trail: Trail, own_steps: int) -> SmokeCheck:
     if schedule is not None and (fault := _too_long_a_warmup(recipe)):
         return verdict(name, False, fault)
     if trail.own_steps < own_steps:
-        return skipped(name, f"only {trail.own_steps} of its {own_steps} steps were taken")
+        return skipped(name, f"{trail.own_steps} of its {own_steps} steps fitted in the time")
     apart = max(max(shares) - min(shares) for shares in trail.applied)
     if apart > SAME_SHARE:
         return verdict(name, False, "the optimizer's groups do not follow one schedule")
@@ -169,7 +175,7 @@ def twice_the_rate(repeats: Repeats) -> SmokeCheck:
     losses = faster.losses
     if len(losses) <= TWICE_STEPS:  # the loss after the last of these steps shows what that step did
         if not faster.faults:
-            return skipped(name, f"only {len(losses)} steps fitted in the time")
+            return skipped(name, f"only {counted(len(losses), 'step')} fitted in the time")
         return verdict(name, False, f"at twice the rate {faster.faults[0]}")
     multiples = [2.0 * 2**place for place in range(len(losses) - TWICE_STEPS)]
     limit = limit_of_divergence(losses[0])

@@ -20,6 +20,7 @@ import torch
 
 from advisor.learning_rate import rate_factors
 from advisor.verify.overfit import Subject, Trail, base_rates, mark, train
+from advisor.verify.smoke_checks import counted
 
 SEED_STEPS = 2  # the first loss shows the same weights and batch, the second the same step
 RESUMED_STEPS = 2  # the first loss shows the restored weights, the second the restored state of the optimizer
@@ -60,7 +61,7 @@ def repeat(arm: Arm, seed: int, trail: Trail, own_steps: int, memory_bytes: floa
     step_s, build_s = statistics.median(trail.step_seconds), time.monotonic() - began
     factors = rate_factors(subject.job.recipe, own_steps)
     if len(trail.losses) < SEED_STEPS + RESUMED_STEPS:
-        found.skipped |= dict.fromkeys(("again", "resumed"), f"only {len(trail.losses)} steps fitted in the time before")
+        found.skipped |= dict.fromkeys(("again", "resumed"), f"only {counted(len(trail.losses), 'step')} fitted in the time before")
     elif not (late := _too_late(build_s + (SEED_STEPS + RESUMED_STEPS) * step_s, deadline)):
         rates = base_rates(subject)
         found.again = _losses(subject, rates, factors[:SEED_STEPS])

@@ -82,7 +82,7 @@ def _main(outputs: Any) -> Tensor:
     if isinstance(found, list | tuple):
         found = next((each for each in found if isinstance(each, Tensor) and each.is_floating_point() and each.ndim), None)
     if not isinstance(found, Tensor):
-        raise CheckError("the model gives no single tensor to compare: what it returns is made for its own library")
+        raise CheckError("the model answers with as many objects as it finds, no tensor of one shape: two versions cannot be compared here")
     return found
 
 

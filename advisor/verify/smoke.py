@@ -29,6 +29,7 @@ from advisor.verify.loop import checkpoint_activations
 from advisor.verify.measuring import PeakMemory, settle_threads, speed
 from advisor.verify.overfit import Subject, Trail, overfit
 from advisor.verify.placing import choose_device, is_makeshift, is_on_target
+from advisor.verify.quantized_base import check_quantized_base
 from advisor.verify.reduce import Limits, operations, reduce_job, weight_bytes
 from advisor.verify.repeats import repeat, seed_generators
 from advisor.wire import Basis, Quantity
@@ -68,15 +69,18 @@ def run_smoke(job: Job) -> SmokeEvidence:
         trail, checks = Trail(), [_infer(small, device)]
     else:
         end, now = start + job.time_limit_s, time.monotonic()  # on a busy machine, reducing may have taken most of it
-        trail, checks, more = _train(small, device, limits, max(start + job.time_limit_s * TRAINING_SHARE, (now + end) / 2))
+        deadline = max(start + job.time_limit_s * TRAINING_SHARE, (now + end) / 2)
+        trail, checks, more = _train(small, device, limits, deadline, free)
         substitutions += more
-    checks += [together] if together else []
+    quantized = check_quantized_base(job.recipe, small, device)
+    checks += [check for check in (together, quantized) if check]
     place = Place(device, _HALF.get(runnable.recipe.precision), name)
     inference, unmeasured = _inference(runnable, limits, place, start + job.time_limit_s)
     batch = small.recipe.batch
     copy = ", reduced copy" if reduced else ""
     return SmokeEvidence(
         device=name,
+        machine=hardware.summary,
         reduced=reduced,
         deviations=[*deviations, *substitutions],
         checks=checks,
@@ -85,6 +89,7 @@ def run_smoke(job: Job) -> SmokeEvidence:
         samples=batch.per_device * batch.accumulation,
         step_time=_step_time(trail, f"measured on {name}{copy}, batch {batch.per_device}"),
         peak_bytes=trail.peak_bytes,
+        device_bytes=trail.device_bytes,
         inference=inference,
         latency_unmeasured=unmeasured,
         seconds=time.monotonic() - start,
@@ -129,8 +134,10 @@ def _is_same_training(job: Job, small: Job) -> bool:
     return (job.build, job.recipe) == (small.build, small.recipe.model_copy(update=changed)) and optimizer_deviation(job.recipe) is None
 
 
-def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> tuple[Trail, list[SmokeCheck], list[str]]:
-    """Build, overfit one batch, judge, and begin once more."""
+def _train(
+    job: Job, device: torch.device, limits: Limits, deadline: float, free_before: float
+) -> tuple[Trail, list[SmokeCheck], list[str]]:
+    """Build, overfit one batch, judge, and begin once more. `free_before` are the device's bytes that were free at the start."""
     seed_generators(job.seed)
     trail, memory = Trail(), PeakMemory(device)
     model, said = build_for_training(job, device)
@@ -139,9 +146,10 @@ def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> t
         return trail, [trains], said
     subject = prepare(job, model, device)
     fit = repeat_checks.targets_fit(subject)
-    if fit.status == "failed":
+    if fit and fit.status == "failed":
         return trail, [trains, fit], said
     seed_generators(job.seed)
+    memory.restart()
     overfit(
         subject,
         trail,
@@ -152,13 +160,14 @@ def _train(job: Job, device: torch.device, limits: Limits, deadline: float) -> t
         learnt=repeat_checks.tells_samples_apart,
         deadline=min(deadline, time.monotonic() + 2 * COMFORTABLE_S),
     )
-    trail.peak_bytes = memory.bytes()
-    if trail.probe_rate:
+    trail.peak_bytes, trail.device_bytes = memory.bytes(), memory.device_bytes(free_before)
+    if more := len(trail.losses) - trail.own_steps:
+        own = smoke_checks.counted(trail.own_steps, "step")
         said.append(
-            f"{trail.own_steps} steps at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these did "
-            f"not move random weights far enough, so {len(trail.losses) - trail.own_steps} more at a constant {trail.probe_rate:g}"
+            f"{own} at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these did not move random weights "
+            f"far enough, so {more} more at a constant {trail.probe_rate:g}"
         )
-    checks = [trains, fit, *_judged(subject, trail)]
+    checks = [trains, *([fit] if fit else []), *_judged(subject, trail)]
     del model, subject
     return trail, [*checks, *_repeated(job, device, trail, limits, deadline)], said
 
@@ -178,7 +187,8 @@ def _judged(subject: Subject, trail: Trail) -> list[SmokeCheck]:
     ]
     if subject.ema is not None and len(trail.losses) > 1:  # the first step's weights are copied, not averaged
         checks.append(smoke_checks.ema_follows(model, subject.ema))
-    return [*checks, repeat_checks.beats_shuffled(subject, trail)]
+    shuffled = repeat_checks.beats_shuffled(subject, trail)
+    return [*checks, *([shuffled] if shuffled else [])]
 
 
 def _repeated(job: Job, device: torch.device, trail: Trail, limits: Limits, deadline: float) -> list[SmokeCheck]:

@@ -44,7 +44,7 @@ def finite(trail: Trail) -> SmokeCheck:
     if trail.faults:
         return verdict("finite", False, "; ".join(trail.faults))
     left_out, steps = trail.skipped_steps, len(trail.losses)
-    detail = f"losses and gradients of {steps} steps" + (f", {left_out} left out by the loss scaler" if left_out else "")
+    detail = f"losses and gradients of {counted(steps, 'step')}" + (f", {left_out} left out by the loss scaler" if left_out else "")
     return verdict("finite", left_out <= MOST_SKIPPED * steps, detail)
 
 
@@ -52,7 +52,7 @@ def stable_rate(trail: Trail) -> SmokeCheck:
     """At the recommended rate, the loss does not run away."""
     own = trail.losses[: trail.own_steps]
     if len(own) < FEWEST_STEPS and not trail.faults:
-        return skipped("stable_rate", f"only {len(own)} steps fitted in the time")
+        return skipped("stable_rate", f"only {counted(len(own), 'step')} fitted in the time")
     if not own:
         return verdict("stable_rate", False, "; ".join(trail.faults))
     detail = f"loss {own[0]:.3g} to {own[-1]:.3g} in {len(own)} steps at the recommended rate"
@@ -66,8 +66,8 @@ def overfits(trail: Trail) -> SmokeCheck:
     if not trail.losses:
         return skipped("overfits", "not one step fitted in the time")
     start, end = trail.losses[0], recent_loss(trail)
-    rate = f" at the probe rate {trail.probe_rate:g}" if trail.probe_rate else ""
-    detail = f"loss {start:.4g} to {end:.4g} in {len(trail.losses)} steps{rate}; {trail.goal:.4g} was asked for"
+    rate = f" at the probe rate {trail.probe_rate:g}" if trail.probe_rate and len(trail.losses) > trail.own_steps else ""
+    detail = f"loss {start:.4g} to {end:.4g} in {counted(len(trail.losses), 'step')}{rate}; {trail.goal:.4g} was asked for"
     if end > trail.goal and len(trail.losses) < FEWEST_STEPS_TO_FAIL:
         return skipped("overfits", f"{detail}, but no more steps fitted in the time")
     return verdict("overfits", end <= trail.goal, detail)
@@ -103,7 +103,7 @@ def every_trainable_gets_gradient(model: nn.Module, trail: Trail) -> SmokeCheck:
     """Each parameter that trains had a gradient that is not all zero, in some step: LoRA's A has none before B moves."""
     without = [name for name, parameter in model.named_parameters() if parameter.requires_grad and name not in trail.with_gradient]
     if without and len(trail.losses) < FEWEST_STEPS:
-        return skipped("every_trainable_gets_gradient", f"only {len(trail.losses)} steps fitted in the time")
+        return skipped("every_trainable_gets_gradient", f"only {counted(len(trail.losses), 'step')} fitted in the time")
     return verdict(
         "every_trainable_gets_gradient",
         not without,
@@ -122,7 +122,7 @@ def every_trainable_moves(model: nn.Module, trail: Trail) -> SmokeCheck:
     slow = [name for name in still if name in trail.with_gradient and _is_lost_in_rounding(still[name], trail.longest_step.get(name))]
     stuck = [name for name in still if name not in slow]
     if stuck and len(trail.losses) < FEWEST_STEPS:
-        return skipped("every_trainable_moves", f"only {len(trail.losses)} steps fitted in the time")
+        return skipped("every_trainable_moves", f"only {counted(len(trail.losses), 'step')} fitted in the time")
     detail = f"unchanged: {some(stuck)}" if stuck else "all of them moved"
     if slow:
         detail += f"; by steps below the resolution of their values: {some(slow)}"
@@ -202,6 +202,11 @@ def verdict(name: str, is_met: bool, detail: str) -> SmokeCheck:
 
 def skipped(name: str, why: str) -> SmokeCheck:
     return SmokeCheck(name=name, status="skipped", detail=why)
+
+
+def counted(count: int, what: str) -> str:
+    """`1 step`, `3 steps`."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def some(names: list[str]) -> str:

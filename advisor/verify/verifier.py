@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from advisor.estimating.answer import Estimate
 from advisor.verify.evidence import TIME_LIMIT_S, UNREADABLE, DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
+from advisor.verify.light_imports import NVML_ANSWERS
 
 if TYPE_CHECKING:
     from advisor.cache import EvidenceCache
@@ -291,6 +292,7 @@ def _environment(jobs: int) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        NVML_ANSWERS: "1",
         "GOMP_SPINCOUNT": SPINS,
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from advisor import catalogue, design
+from advisor import catalogue, design, evidence_report
 from advisor.engine.loading import load_knowledge, rule_paths
 from advisor.evidence_report import verification_notices
 from advisor.intake import read_facts
@@ -105,6 +105,13 @@ def test_a_prediction_that_missed_is_a_failed_entry_and_a_warning_but_no_fault_o
     assert [notice.text for notice in verification_notices(tried)] == [f"The prediction of training memory missed: {memory.detail}."]
     _, predictions = hold_measured(assessment, evidence())
     assert [(check.name, check.status) for check in predictions] == [("prediction.training_memory", "passed")]
+
+
+def test_on_a_gpu_the_prediction_is_held_against_all_that_the_process_takes(assessment: Assessment) -> None:
+    """Tensors alone are always less than a prediction that has the context in it."""
+    _, (memory,) = hold_measured(assessment, evidence(peak_bytes=GIB, device_bytes=2 * GIB))
+    assert (memory.status, memory.value) == ("passed", 2)
+    assert evidence_report.smoke_figures(evidence(device_bytes=3 * GIB))["here: device_memory"].value == 3
 
 
 def test_nothing_is_concluded_from_another_device_or_from_a_reduced_copy(assessment: Assessment) -> None:

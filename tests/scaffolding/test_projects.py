@@ -29,6 +29,7 @@ TRAINED = (
     "dictation",
     "speech_recognition",
     "semantic_segmentation",
+    "volume_segmentation",
     "detection",
     "image_generation",
 )

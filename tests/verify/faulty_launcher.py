@@ -100,6 +100,11 @@ def eat_memory() -> None:
         time.sleep(0.01)
 
 
+def eat_memory_in_a_process_of_its_own() -> None:
+    command = f"kept = bytearray(b'1') * (1536 * {MIB}); import time; time.sleep(100)  # 1234.{os.getppid()}"
+    subprocess.run([sys.executable, "-c", command], check=False)
+
+
 def be_killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 

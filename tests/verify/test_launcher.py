@@ -135,8 +135,9 @@ def test_a_hanging_check_is_killed_with_all_it_started(verifier: Verifier, folde
     assert_nothing_runs(folder)
 
 
-def test_a_check_that_eats_memory_is_stopped_at_its_limit(verifier: Verifier, folder: Path) -> None:
-    answer = verifier.static(faulty("eat_memory", memory_limit_gib=1.0))
+@pytest.mark.parametrize("fault", ["eat_memory", "eat_memory_in_a_process_of_its_own"])
+def test_a_check_that_eats_memory_is_stopped_at_its_limit(verifier: Verifier, folder: Path, fault: str) -> None:
+    answer = verifier.static(faulty(fault, memory_limit_gib=1.0))
     assert answer == Refusal(status="skipped", reason="the check needed more than 1.0 GiB of memory here", cause="memory")
     assert_nothing_runs(folder)
 

@@ -6,10 +6,10 @@ import pytest
 
 from advisor.errors import CheckError
 from advisor.verify.build import build_model
-from advisor.verify.evidence import Job, SmokeEvidence
-from advisor.verify.reduce import GIB, Limits, operations, reduce_job, weight_bytes
+from advisor.verify.evidence import Build, Job, SmokeEvidence, Target
+from advisor.verify.reduce import GIB, Limits, _shallow, operations, reduce_job, weight_bytes
 from advisor.verify.smoke import run_smoke, stand_in
-from tests.verify.jobs import TINY_BERT, bert_job, decoder_job, mlp_job, timm_job
+from tests.verify.jobs import TINY_BERT, bert_job, decoder_job, make_recipe, mlp_job, timm_job
 
 AMPLE = Limits(1000 * GIB, 1e18)
 BASE = {"batch": {"per_device": 64, "effective": 64}}
@@ -81,6 +81,55 @@ def test_a_text_model_of_any_make_is_cut_in_layers_vocabulary_and_width(kind: di
     assert any(line.startswith("layers: 2 instead of") for line in said)
     assert type(build_model(small, "meta")).__name__ == class_
     assert operations(small) < operations(bert_job(kind)) / 10
+
+
+def test_both_towers_of_a_model_of_two_are_cut_in_layers_vocabulary_and_width() -> None:
+    vision = {
+        "hidden_size": 512,
+        "intermediate_size": 1024,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 8,
+        "image_size": 96,
+        "patch_size": 16,
+    }
+    text = {"hidden_size": 1024, "intermediate_size": 2048, "num_hidden_layers": 6, "num_attention_heads": 8, "vocab_size": 9000}
+    config = {"model_type": "clip", "projection_dim": 64, "text_config": text, "vision_config": vision}
+    recipe = make_recipe({"kind": "image_text", "image_size": 96, "channels": 3, "sequence_length": 16}, model={"library": "transformers"})
+    build = Build(library="transformers", factory="CLIPModel", config=config)
+    job = Job(check="smoke", task="contrastive_pretraining", build=build, recipe=recipe, target=Target(kind="cpu"))
+    small, cut = reduce_job(job, Limits(2**40, 1e6))
+    assert cut[-3:] == [
+        "2 layers in each tower",
+        "a vocabulary of 2048 instead of 9000 tokens",
+        "width 512 and 256 instead of 1024 and 512",
+    ]
+    built = small.build.config
+    assert [built[tower]["num_hidden_layers"] for tower in ("text_config", "vision_config")] == [2, 2]
+    assert (built["text_config"]["vocab_size"], built["text_config"]["hidden_size"], built["vision_config"]["hidden_size"]) == (
+        2048,
+        512,
+        256,
+    )
+
+
+def test_a_backbone_that_is_tapped_keeps_as_many_layers_as_taps() -> None:
+    assert _shallow({"num_hidden_layers": 12, "out_indices": [3, 6, 9, 12]}) == {"num_hidden_layers": 4, "out_indices": [1, 2, 3, 4]}
+    assert _shallow({"num_hidden_layers": 12, "out_indices": [12]}) == {"num_hidden_layers": 2, "out_indices": [2]}
+    assert _shallow({"num_hidden_layers": 12}) == {"num_hidden_layers": 2}
+    assert _shallow({"depths": [3, 3, 9, 3], "hidden_sizes": [96, 192, 384, 768]}) == {"depths": [1, 1, 1, 1]}
+
+
+def test_a_speech_model_that_pads_every_clip_is_given_places_for_the_shorter_one() -> None:
+    config = {"model_type": "whisper", "d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2,
+              "decoder_attention_heads": 2, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128, "vocab_size": 300,
+              "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3}  # fmt: skip
+    recipe = make_recipe({"kind": "audio", "seconds": 30.0}, model={"library": "transformers"})
+    build = Build(library="transformers", factory="WhisperForConditionalGeneration", config=config)
+    job = Job(check="smoke", task="speech_recognition", build=build, recipe=recipe, target=Target(kind="cpu"))
+    small, cut = reduce_job(job, Limits(2**40, 1e6))
+    assert "clips of 1 instead of 30 s" in cut
+    assert small.build.config["max_source_positions"] == 50
+    assert operations(small) < operations(job) / 20
 
 
 def test_what_cannot_be_cut_small_enough_for_the_memory_is_refused() -> None:
