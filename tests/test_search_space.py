@@ -61,7 +61,7 @@ def test_every_metric_of_the_rules_has_a_direction() -> None:
         "roc_auc",
         "average_precision", "map", "mask_map", "miou", "dice", "bleu", "rouge", "cider", "mrr", "ndcg@10", "recall@1", "vqa_accuracy",
         "win_rate",
-        "task_score", "episode_return", "normalized_return",
+        "task_score", "episode_return", "normalized_return", "linear_probe_accuracy",
     }  # fmt: skip
     named = {rule.choice.name for rule in load_knowledge().rules.rules["metric"] if isinstance(rule.choice, Metric)}
     assert named - MINIMIZED == rises, "say of a new metric whether it rises"

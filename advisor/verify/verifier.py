@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -54,7 +54,8 @@ class Verifier:
 
     Safe to use from several threads. The same job is run once for as long as its answer is remembered; evidence that `cache`
     holds is not found out again. A sandbox that dies takes its running checks with it, each of which is then `skipped`; the next
-    check starts another.
+    check starts another. A check that was lost so and is asked for again runs in a sandbox of its own, one such check at a time: if
+    that dies too, it was this check's doing and not a neighbour's.
     """
 
     def __init__(self, jobs: int = 1, command: Sequence[str] = LAUNCHER, cache: EvidenceCache | None = None) -> None:
@@ -62,8 +63,11 @@ class Verifier:
         self.counts = CheckCounts()
         self._lock = threading.RLock()
         self._launcher: _Launcher | None = None
+        self._own: _Launcher | None = None  # of a check that was lost once
+        self._lonely = ThreadPoolExecutor(max_workers=1, thread_name_prefix="advisor-alone")
         self._answers: OrderedDict[str, Future[Evidence | Refusal]] = OrderedDict()
         self._libraries: tuple[str, ...] = ()
+        self._is_closed = False
 
     def __enter__(self) -> Verifier:
         return self
@@ -86,12 +90,12 @@ class Verifier:
         key = job.model_dump_json()
         with self._lock:
             known = self._answers.get(key)
-            if known is not None and not _is_lost(known):
+            if known is not None and (self._is_closed or not _is_lost(known)):
                 self._answers.move_to_end(key)
                 self.counts = replace(self.counts, shared=self.counts.shared + 1)
                 return known
             kept = self._kept(job)
-            answer = self._answers[key] = kept or self._run(job)
+            answer = self._answers[key] = kept or (self._lonely.submit(self._run_alone, job) if known else self._run(job))
             if len(self._answers) > MOST_REMEMBERED and next(iter(self._answers.values())).done():
                 self._answers.popitem(last=False)
         if kept is None:
@@ -103,9 +107,20 @@ class Verifier:
             return self._running_launcher().submit(job)
         except OSError as error:  # a full disk
             refused: Future[Evidence | Refusal] = Future()
-            why = "the disk is full" if error.errno in FULL_DISK else f"no sandbox can be had: {error}"
-            refused.set_result(broken_down("lost", why))
+            refused.set_result(_no_sandbox(error))
             return refused
+
+    def _run_alone(self, job: Job) -> Evidence | Refusal:
+        with self._lock:
+            if self._is_closed:
+                return broken_down("lost", "the sandbox was closed before the check began")
+            try:
+                self._own = own = _Launcher(self._command, 1)
+            except OSError as error:
+                return _no_sandbox(error)
+        answer = own.submit(job).result()
+        own.close()
+        return answer
 
     def _kept(self, job: Job) -> Future[Evidence | Refusal] | None:
         unhurried = job.model_copy(update={"time_limit_s": TIME_LIMIT_S})  # evidence that had more time is as good
@@ -146,8 +161,11 @@ class Verifier:
     def close(self) -> None:
         """End the sandbox and what runs in it; a check under way is refused."""
         with self._lock:
-            launcher, self._launcher = self._launcher, None
-        if launcher:
+            closing = [launcher for launcher in (self._launcher, self._own) if launcher]
+            self._launcher = self._own = None
+            self._is_closed = True
+        self._lonely.shutdown(wait=False)
+        for launcher in closing:
             launcher.close()
 
     def _running_launcher(self) -> _Launcher:
@@ -156,6 +174,10 @@ class Verifier:
                 self._launcher.close()
             self._launcher = _Launcher(self._command, self._jobs)
         return self._launcher
+
+
+def _no_sandbox(error: OSError) -> Refusal:
+    return broken_down("lost", "the disk is full" if error.errno in FULL_DISK else f"no sandbox can be had: {error}")
 
 
 def _is_lost(answer: Future[Evidence | Refusal]) -> bool:
