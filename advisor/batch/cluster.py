@@ -146,7 +146,7 @@ def _answer_row(task: dict[str, Any], settings: dict[str, Any], checks: Any) -> 
     """A row as plain data, and the hash of what gave it."""
     here = Settings(**tupled(settings))
     row = answer(Task(**task), here, cast("Checker", _Asking(checks)) if checks else None)
-    return {"line": row.line, "status": row.status, "text": row.text, "seconds": row.seconds, "end": row.end}, here.advice_hash
+    return {"line": row.line, "status": row.status, "data": row.data, "seconds": row.seconds, "end": row.end}, here.advice_hash
 
 
 class _Asking:

@@ -148,13 +148,13 @@ class _Worker:
     def _read(self) -> None:
         try:
             while True:
-                head, _, text = self._connection.recv_bytes().partition(b"\n")
+                head, _, data = self._connection.recv_bytes().partition(b"\n")
                 message = json.loads(head)
                 if "check" in message:
                     answered = self._workers.check(Job.model_validate(message["job"]))
                     answered.add_done_callback(partial(self._answer_check, message["check"]))
                 else:
-                    self._workers.finished(self, Row(text=text.decode(), **message))
+                    self._workers.finished(self, Row(data=data, **message))
         except (EOFError, OSError):
             self._connection.close()
             self.close()

@@ -30,7 +30,7 @@ class Output:
 
     def write(self, row: Row) -> None:
         """Raises UsageError where the disk is full, or the file can no longer be written for another reason."""
-        data = memoryview(row.text.encode() + b"\n")
+        data = memoryview(row.data + b"\n")
         try:
             while data:
                 data = data[self._file.write(data) :]

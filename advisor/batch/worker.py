@@ -46,9 +46,9 @@ class Parent:
         return cast("DeployEvidence | Refusal", self._ask(job.model_copy(update={"check": "deploy"})))
 
     def send(self, row: Row) -> None:
-        """The row's text goes as it is, after a line that says what the parent wants to know of it."""
+        """The row's line goes as it is, after a line that says what the parent wants to know of it."""
         head = {"line": row.line, "status": row.status, "seconds": row.seconds, "end": row.end}
-        self._send(json.dumps(head).encode() + b"\n" + row.text.encode())
+        self._send(json.dumps(head).encode() + b"\n" + row.data)
 
     def _ask(self, job: Job) -> Evidence | Refusal:
         number, future = next(self._numbers), Future[dict[str, Any]]()

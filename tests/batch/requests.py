@@ -16,7 +16,7 @@ GOOD: dict[str, Any] = {
 
 def without_times(row: Row | str | bytes) -> dict[str, Any]:
     """A row as plain data but for the moment and the time it took."""
-    content: dict[str, Any] = json.loads(row.text if isinstance(row, Row) else row)
+    content: dict[str, Any] = json.loads(row.data if isinstance(row, Row) else row)
     if "report" in content:
         for name in ("created", "seconds"):
             del content["report"]["provenance"][name]

@@ -100,7 +100,7 @@ def test_blank_lines_are_no_rows_and_a_byte_order_mark_is_no_part_of_the_first()
 def test_a_row_is_one_line_for_every_reader_whatever_the_request_holds() -> None:
     odd = {**GOOD, "challenges": ["a\u2028b\u0085c\x1cd"]}
     (row,) = answer_all(TaskReader().from_requests([odd]), InProcess(RULES_ONLY, None))
-    assert row.status == "designed" and len(row.text.splitlines()) == 1
+    assert row.status == "designed" and len(row.data.decode().splitlines()) == 1
 
 
 def test_a_line_of_a_hundred_megabytes_is_never_held(tmp_path: Path) -> None:
