@@ -39,7 +39,8 @@ def clean(value: Any, limit: int = TEXT_LIMIT) -> str:
     kept = " ".join("".join(filter(_is_kept, format_value(value))).split())
     if len(kept) <= limit:
         return kept
-    return f"{kept[:limit].rstrip()} … ({len(kept) - limit:,} more characters left out)"
+    shown = kept[:limit].rpartition(" ")[0] or kept[:limit]
+    return f"{shown} … ({len(kept) - len(shown):,} more characters left out)"
 
 
 def _is_kept(char: str) -> bool:
