@@ -1,6 +1,6 @@
 """Generated projects on real data that installed packages ship: what the test part says, with seeds and processor time.
 
-    python benchmarks/real_data.py [digits] [masks] [cancer] [wine] [prices]
+    python benchmarks/real_data.py [digits] [masks] [cancer] [wine] [docstrings] [prices]
 
 Each project is what `advisor scaffold` writes for the request. Where its settings were changed, as a user would in config.yaml,
 the changes stand below with their reason. No pretrained weights: they would have to be downloaded.
@@ -8,6 +8,8 @@ the changes stand below with their reason. No pretrained weights: they would hav
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import csv
 import json
 import os
@@ -17,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,13 @@ import yaml
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import BertProcessing
+from tokenizers.trainers import WordPieceTrainer
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from advisor import design, scaffold
 
@@ -32,6 +42,8 @@ SEEDS = (0, 1, 2)
 BRIGHTEST = 16  # of the digits' grey levels
 INK = 4  # grey level from which a pixel is part of its digit
 CELL, ENLARGED = 32, 3  # pixels of a cell of a scene, which has two by two, and of a digit's pixel in it
+PACKAGES, EACH, SHORTEST = ("sympy", "sklearn", "torch", "matplotlib"), 1_000, 30  # docstrings of a package, and characters of one
+SPECIAL, VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"], 4_000
 CPU = {"computeResources": "CPU only"}
 
 
@@ -84,12 +96,40 @@ def write_table(folder: Path, data: Any) -> Path:
 
 def write_prices(folder: Path) -> Path:
     """The S&P 500 by the month from 1990, from matplotlib's sample data."""
-    with get_sample_data("Stocks.csv", asfileobj=True) as file:
-        lines = [line for line in file.read().decode("utf-8").splitlines() if not line.startswith("#")]
+    text = Path(str(get_sample_data("Stocks.csv", asfileobj=False))).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
     rows = [(row["Date"], row["^GSPC"]) for row in csv.DictReader(lines) if row["^GSPC"]]
     path = folder / "prices.csv"
     path.write_text("date,price\n" + "".join(f"{date},{price}\n" for date, price in rows), encoding="utf-8")
     return path
+
+
+def write_docstrings(folder: Path) -> Path:
+    """The first paragraphs of the docstrings in four packages; beside them a small BERT of random weights and a tokenizer made of them."""
+    rows = [(text, package) for package in PACKAGES for text in _paragraphs(package)]
+    path = folder / "docstrings.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    words = Tokenizer(WordPiece(unk_token="[UNK]"))
+    words.normalizer, words.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
+    words.train_from_iterator((text for text, _ in rows), WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=SPECIAL))
+    words.post_processor = BertProcessing(("[SEP]", SPECIAL.index("[SEP]")), ("[CLS]", SPECIAL.index("[CLS]")))
+    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder / "encoder")
+    config = BertConfig(vocab_size=VOCABULARY, hidden_size=128, num_hidden_layers=2, num_attention_heads=4, intermediate_size=512)
+    BertModel(config).save_pretrained(folder / "encoder")
+    return path
+
+
+def _paragraphs(package: str) -> list[str]:
+    """Distinct, in the order of the files, as many as every package has."""
+    found: dict[str, None] = {}
+    root = Path(next(iter(find_spec(package).submodule_search_locations)))  # type: ignore[union-attr, arg-type]
+    for path in sorted(root.rglob("*.py")):
+        with contextlib.suppress(SyntaxError, UnicodeDecodeError):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                said = ast.get_docstring(node) if isinstance(node, ast.FunctionDef | ast.ClassDef) else None
+                found |= {" ".join(said.split("\n\n")[0].split()): None} if said else {}
+    return [text for text in found if len(text) >= SHORTEST][:EACH]
 
 
 CASES = {
@@ -150,6 +190,24 @@ CASES = {
         },
         lambda folder: write_table(folder, load_wine()),
         {"project.workers": 0},
+    ),
+    "docstrings": Case(
+        {
+            "task": {"type": "classification", "domain": "NLP", "specificTask": "text classification: the library of a docstring"},
+            "data": {"size": f"{EACH * len(PACKAGES):,} labelled texts", "distribution": f"{len(PACKAGES)} balanced classes"},
+            "constraints": CPU,
+            "existingSetup": {"baseModel": "bert-base-uncased"},
+        },
+        write_docstrings,
+        # From scratch, so a tiny network at a rate for that, on texts of their own length.
+        {
+            "recipe.model": {"id": "../encoder", "adaptation": "full"},
+            "recipe.input.sequenceLength": 64,
+            "recipe.optimizer.learningRate": 5e-4,
+            "recipe.batch": {"perDevice": 64, "accumulation": 1, "effective": 64},
+            "recipe.epochs": 10,
+            "project.workers": 0,
+        },
     ),
     "prices": Case(
         {
