@@ -36,6 +36,12 @@ window.onload = () => {
     unreachable: scrolls.filter(e => e.tabIndex < 0).map(e => e.outerHTML.slice(0, 80)),
     scripts: page.scripts.length,
   };
+  page.querySelectorAll("details").forEach(e => { e.open = true; });
+  const stops = [...page.querySelectorAll("a[href], summary, [tabindex]")];
+  told.stops = stops.length;
+  told.passed = stops.filter(e => { e.focus(); return page.activeElement !== e || e.tabIndex < 0; }).map(e => e.outerHTML.slice(0, 80));
+  told.unmarked = stops.filter(e => { e.focus(); return frame.contentWindow.getComputedStyle(e).outlineStyle === "none" && e.matches(":focus-visible"); })
+    .map(e => e.outerHTML.slice(0, 80));
   document.body.textContent = JSON.stringify(told);
 };
 </script></body>"""  # noqa: E501
@@ -60,7 +66,20 @@ def test_a_small_screen_does_not_scroll_sideways_and_the_console_is_silent(name:
     measured, console = look_at(render_html(*made(name)), tmp_path)
     assert measured["width"] <= 375
     assert measured["unreachable"] == []
+    assert measured["stops"] > 0 and measured["passed"] == [] and measured["unmarked"] == []
     assert measured["scripts"] == 0
     assert console == []
     assert all(width > 200 and height > 50 for width, height in measured["plots"])
     assert len(measured["plots"]) == {"designed": 2, "hostile": 1}.get(name, 0)  # a hostile check's name is not that of memory
+
+
+def test_the_page_prints_with_every_section(made: Callable[[str], Pair], tmp_path: Path) -> None:
+    assert BROWSER is not None
+    (tmp_path / "report.html").write_text(render_html(*made("designed")), encoding="utf-8")
+    subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--no-pdf-header-footer",
+         f"--print-to-pdf={tmp_path / 'report.pdf'}", (tmp_path / "report.html").as_uri()],
+        capture_output=True, timeout=90, check=True,
+    )  # fmt: skip
+    printed = (tmp_path / "report.pdf").read_bytes()
+    assert printed.startswith(b"%PDF") and len(re.findall(rb"/Type ?/Page\b", printed)) >= 3
