@@ -50,9 +50,6 @@ def fill(text: str, facts: Facts) -> str:
     if "{" not in text:
         return text
 
-    if "{" not in text:
-        return text
-
     def known(match: re.Match[str]) -> str:
         fact = facts.get(match[1])
         if fact is None:

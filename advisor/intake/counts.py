@@ -31,6 +31,11 @@ from advisor.quantity import COUNT, number, seconds
 
 FORMS = ("5,000 labelled images, 10 classes", "2 years of daily sales")
 MOST = 1e15  # above it, counting with floating point would no longer be exact
+# Where both are counted, each text with its picture is a sample, and the pictures come more than once.
+TEXTS, PICTURES = (
+    frozenset({"question", "pair", "dialogue", "conversation", "instruction"}),
+    frozenset({"image", "photo", "picture", "video"}),
+)
 
 _WORDS = words(
     """
@@ -86,13 +91,6 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     )
     counts = with_time(text, counts, found, days, is_audio=AUDIO.search(whole) is not None)
     return with_samples(text, with_labels(counts, found), found)
-
-
-# Where both are counted, each text with its picture is a sample, and the pictures come more than once.
-TEXTS, PICTURES = (
-    frozenset({"question", "pair", "dialogue", "conversation", "instruction"}),
-    frozenset({"image", "photo", "picture", "video"}),
-)
 
 
 # --- taking numbers out of the text ----------------------------------------------------------------------------------
