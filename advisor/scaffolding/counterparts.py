@@ -68,7 +68,7 @@ def keras_image(recipe: Recipe) -> dict[str, Any]:
 
 def flax_image(recipe: Recipe) -> dict[str, Any]:
     """The sizes of the network: the design's, or of the ConvNeXts the one nearest in parameters."""
-    name = recipe.model.id.split(".")[0]
+    name = _architecture(recipe.model.id)
     weights = _flax_weights(recipe)
     if name in VIT:
         width, depth, heads = VIT[name]
@@ -120,7 +120,7 @@ def _of_keras_image(recipe: Recipe) -> list[str]:
 def _of_flax_image(recipe: Recipe) -> list[str]:
     name = recipe.model.id
     gpu = "requirements.txt has JAX for CPUs; for a GPU install jax[cuda13] of the same version."
-    if name.split(".")[0] in (*VIT, *CONVNEXT):
+    if _architecture(name) in (*VIT, *CONVNEXT):
         origin = "timm's pretrained weights are downloaded into it" if recipe.model.pretrained else "random weights"
         return [f"The network is the design's {name}, written out in Flax NNX in network.py; {origin}.", gpu]
     stand_in, weights = _nearest(recipe, tuple(CONVNEXT)), _flax_weights(recipe)
@@ -134,18 +134,24 @@ def _of_flax_image(recipe: Recipe) -> list[str]:
 
 def _flax_weights(recipe: Recipe) -> str | None:
     """The timm model whose weights a run starts from: the design's, or the catalogue's of the architecture that stands for it."""
-    if not recipe.model.pretrained or recipe.model.id.split(".")[0] in (*VIT, *CONVNEXT):
+    if not recipe.model.pretrained or _architecture(recipe.model.id) in (*VIT, *CONVNEXT):
         return recipe.model.id if recipe.model.pretrained else None
     stand_in = _nearest(recipe, tuple(CONVNEXT))
-    return next(name for name in catalogue.models() if name.split(".")[0] == stand_in)
+    return next(name for name in catalogue.models() if _architecture(name) == stand_in)
 
 
 def _keras_twin(recipe: Recipe) -> str | None:
-    return next((start for start in KERAS_IMAGE if recipe.model.id.split(".")[0] == start), None)
+    name = _architecture(recipe.model.id)
+    return name if name in KERAS_IMAGE else None
+
+
+def _architecture(id_: str) -> str:
+    """timm writes `architecture.weights`."""
+    return id_.split(".", maxsplit=1)[0]
 
 
 def _nearest(recipe: Recipe, names: tuple[str, ...]) -> str:
     """Of the architectures the one whose parameters, as the catalogue has them, are nearest to the design's in number."""
-    counts = {name.split(".")[0]: entry.parameters.value for name, entry in catalogue.models().items() if entry.parameters}
-    own = counts.get(recipe.model.id.split(".")[0], 0.0)
+    counts = {_architecture(name): entry.parameters.value for name, entry in catalogue.models().items() if entry.parameters}
+    own = counts.get(_architecture(recipe.model.id), 0.0)
     return min(names, key=lambda name: abs(counts[name] - own))

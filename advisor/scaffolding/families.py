@@ -168,7 +168,7 @@ FAMILIES = (
         tasks=("text_classification", "text_pair_classification", "text_regression", "token_classification"),
         requirements=("protobuf", "tokenizers", "transformers"),
         miniature=miniature.transformers,
-        adaptations=("full", "layer_decay", "freeze", "linear_probe", "scratch"),
+        adaptations=TUNED,
         evaluations=2,
         values=_text_values,
     ),

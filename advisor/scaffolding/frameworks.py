@@ -32,60 +32,45 @@ def _tables(recipe: Recipe, task: str, facts: Facts) -> Changes:
     return {**table_values(recipe, task, facts), "scaled": True}
 
 
-KERAS = (
-    Family(
-        name="keras_image",
-        about="images with keras.applications: classification and regression",
-        library=("timm",),
-        tasks=IMAGES,
-        requirements=("pillow",),
-        miniature=miniature.keras_image,
-        values=_images,
-        left_out=("drop_path",),
-        architecture=counterparts.keras_image,
-        skeleton="keras",
-        framework="keras",
-    ),
-    Family(
-        name="keras_table",
-        about="tables with a perceptron in Keras",
-        library=OF_TABLES,
-        tasks=TABLES,
-        requirements=(),
-        miniature=miniature.perceptron,
-        values=_tables,
-        architecture=counterparts.perceptron,
-        skeleton="keras",
-        framework="keras",
-    ),
+KERAS_IMAGE = Family(
+    name="keras_image",
+    about="images with keras.applications: classification and regression",
+    library=("timm",),
+    tasks=IMAGES,
+    requirements=("pillow",),
+    miniature=miniature.keras_image,
+    values=_images,
+    left_out=("drop_path",),
+    architecture=counterparts.keras_image,
+    skeleton="keras",
+    framework="keras",
 )
-JAX = (
-    Family(
-        name="jax_image",
-        about="images with a network written out in Flax NNX: classification and regression",
-        library=("timm",),
-        tasks=IMAGES,
-        requirements=("huggingface-hub", "pillow", "safetensors"),
-        miniature=miniature.flax_image,
-        values=_networks,
-        architecture=counterparts.flax_image,
-        skeleton="jax",
-        framework="jax",
-    ),
-    Family(
-        name="jax_table",
-        about="tables with a perceptron in Flax NNX",
-        library=OF_TABLES,
-        tasks=TABLES,
-        requirements=(),
-        miniature=miniature.perceptron,
-        values=_tables,
-        architecture=counterparts.perceptron,
-        skeleton="jax",
-        framework="jax",
-    ),
+KERAS_TABLE = Family(
+    name="keras_table",
+    about="tables with a perceptron in Keras",
+    library=OF_TABLES,
+    tasks=TABLES,
+    requirements=(),
+    miniature=miniature.perceptron,
+    values=_tables,
+    architecture=counterparts.perceptron,
+    skeleton="keras",
+    framework="keras",
 )
-EVERY = (*FAMILIES, *LIGHTNING, *KERAS, *JAX)
+JAX_IMAGE = Family(
+    name="jax_image",
+    about="images with a network written out in Flax NNX: classification and regression",
+    library=("timm",),
+    tasks=IMAGES,
+    requirements=("huggingface-hub", "pillow", "safetensors"),
+    miniature=miniature.flax_image,
+    values=_networks,
+    architecture=counterparts.flax_image,
+    skeleton="jax",
+    framework="jax",
+)
+JAX_TABLE = replace(KERAS_TABLE, name="jax_table", about="tables with a perceptron in Flax NNX", skeleton="jax", framework="jax")
+EVERY = (*FAMILIES, *LIGHTNING, KERAS_IMAGE, KERAS_TABLE, JAX_IMAGE, JAX_TABLE)
 
 
 def family_for(recipe: Recipe, task: str, facts: Facts) -> Family | None:

@@ -14,10 +14,10 @@ from advisor.scaffolding.families import Family
 from advisor.scaffolding.frameworks import family_for
 
 SKELETONS = {
-    "training": ("schedule", "training", "tuning"),
+    "training": ("schedule", "progress", "training", "tuning"),
     "lightning": ("schedule", "training", "lightning", "tuning"),
     "keras": ("schedule", "arrays", "keras", "tuning"),
-    "jax": ("schedule", "arrays", "jax", "tuning"),
+    "jax": ("schedule", "progress", "arrays", "jax", "tuning"),
     "agent": ("agent", "tuning"),
     "untrained": ("untrained",),
 }

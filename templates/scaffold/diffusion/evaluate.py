@@ -12,9 +12,10 @@ import json
 import torch
 from torchvision.utils import save_image
 
+from prediction import half_of, predict, to_device
 from settings import parse_arguments, read_settings
 from task import DATA, draw, load_data, make_loader, measure
-from train import half_of, load_best, predict, to_device
+from train import load_best
 
 DRAWN = 8  # images
 

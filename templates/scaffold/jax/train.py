@@ -15,7 +15,8 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +28,13 @@ from tensorboard.summary import Writer
 from tqdm import tqdm
 
 from optimizer import make_optimizer
+from prediction import predict
+from progress import Progress
 from schedule import rate_factor
-from settings import LOWER_IS_BETTER, Settings, parse_arguments, read_settings
-from task import DATA, Data, build_model, compute_loss, load_data, measure, trained
+from settings import Settings, parse_arguments, read_settings
+from task import DATA, build_model, compute_loss, load_data, measure, trained
 
 Batch = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass
-class Progress:
-    """Where a run stands, as its checkpoints keep it. `stale` counts the evaluations since the best one."""
-
-    step: int = 0
-    best: float | None = None
-    stale: int = 0
-    rate_scale: float = 1.0
 
 
 class Trainer:
@@ -69,7 +62,7 @@ class Trainer:
         patience = project["patience"] or math.inf
         while self.progress.step < self.total and self.progress.stale < patience:
             self._epoch(writer)
-            scores = measure(*predict(self._shown(), self.sets["validation"], self.settings), self.settings)
+            scores = measure(*predict(answer(self._shown()), self.sets["validation"], self.settings), self.settings)
             for name, value in scores.items():
                 writer.add_scalar(f"validation/{name}", value, self.progress.step)
             writer.flush()
@@ -78,7 +71,9 @@ class Trainer:
                     f"the validation part does not allow {self.watch}: write one of {sorted(scores)} at project.watch in config.yaml"
                 )
             print(f"step {self.progress.step}: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
-            self._judge(scores[self.watch])
+            if self.progress.judge(scores[self.watch], self.settings):
+                self.save("best")
+            self.save("last")
             if on_evaluation:
                 on_evaluation(self.progress.step, scores[self.watch])
         assert self.progress.best is not None
@@ -120,19 +115,6 @@ class Trainer:
         shown = nnx.clone(self.model)
         nnx.update(shown, self.average)
         return shown
-
-    def _judge(self, score: float) -> None:
-        """Keep the best, count what is no better, lower the rate on a plateau."""
-        sign = -1 if self.watch in LOWER_IS_BETTER else 1
-        if self.progress.best is None or sign * score > sign * self.progress.best:
-            self.progress.best, self.progress.stale = score, 0
-            self.save("best")
-        else:
-            self.progress.stale += 1
-            plateau = self.settings["project"]["plateau"]
-            if self.recipe["schedule"]["name"] == "plateau" and self.progress.stale % plateau["patience"] == 0:
-                self.progress.rate_scale *= plateau["factor"]
-        self.save("last")
 
     def save(self, name: str) -> None:
         """Write beside the target, then move: a run that is killed leaves a whole checkpoint."""
@@ -192,14 +174,9 @@ def prefetch(make: Callable[[int], Any], numbers: range, workers: int) -> Iterat
             yield waiting.popleft().result()
 
 
-def predict(model: nnx.Module, data: Data, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """What the model says of every sample, and what is true."""
-    size, found = settings["recipe"]["batch"]["perDevice"], []
-    for start in range(0, len(data), size):
-        inputs, targets = data.batch(list(range(start, min(start + size, len(data)))), 0)
-        found.append((np.asarray(forward(model, inputs), dtype=np.float32), targets))
-    outputs, targets = (np.concatenate(side) for side in zip(*found, strict=True))
-    return outputs.reshape(targets.shape), targets
+def answer(model: nnx.Module) -> Callable[[Any], jax.Array]:
+    """What the model says of a batch of inputs."""
+    return partial(forward, model)
 
 
 @nnx.jit

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -23,6 +24,7 @@ import numpy as np
 from tensorboard.summary import Writer
 
 from optimizer import make_optimizer
+from prediction import predict
 from schedule import rate_factor
 from settings import LOWER_IS_BETTER, Settings, parse_arguments, read_settings
 from task import DATA, Data, build_model, compute_loss, load_data, measure
@@ -91,7 +93,7 @@ class Keeper(keras.callbacks.Callback):
             own = self.model.get_weights()
             if trainer.recipe.get("ema"):
                 self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-            scores = measure(*predict(self.model, trainer.sets["validation"], trainer.settings), trainer.settings)
+            scores = measure(*predict(answer(self.model), trainer.sets["validation"], trainer.settings), trainer.settings)
             self._judge(scores)
             self.model.set_weights(own)
         trainer.save("last")
@@ -167,15 +169,9 @@ class Trainer:
             self.progress = Progress(**json.loads(str(file.attrs["progress"])))
 
 
-def predict(model: keras.Model, data: Data, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """What the model says of every sample, and what is true."""
-    size = settings["recipe"]["batch"]["perDevice"]
-    found = []
-    for start in range(0, len(data), size):
-        inputs, targets = data.batch(list(range(start, min(start + size, len(data)))), 0)
-        found.append((np.asarray(model.predict_on_batch(inputs), dtype=np.float32), targets))
-    outputs, targets = (np.concatenate(side) for side in zip(*found, strict=True))
-    return outputs.reshape(targets.shape), targets
+def answer(model: keras.Model) -> Callable[[Any], Any]:
+    """What the model says of a batch of inputs."""
+    return model.predict_on_batch  # type: ignore[no-any-return]
 
 
 def load_best(settings: Settings, folder: Path) -> keras.Model:

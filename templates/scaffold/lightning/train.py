@@ -43,7 +43,6 @@ from task import (
 )
 
 PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-HALF = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Rest:
@@ -226,27 +225,6 @@ def load_best(settings: Settings, folder: Path, device: torch.device) -> nn.Modu
     model = build_model(settings)
     load_weights(model, weights_in(torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)))
     return model.to(device).eval()
-
-
-def half_of(settings: Settings, device: torch.device) -> torch.dtype | None:
-    """The 16-bit type of autocast outside of Lightning's trainer. CPUs, which do not train in float16, take bfloat16."""
-    half = HALF[settings["recipe"]["precision"]]
-    return torch.bfloat16 if half is torch.float16 and device.type == "cpu" else half
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-
-
-@torch.no_grad()
-def predict(model: nn.Module, loader: DataLoader[Batch], settings: Settings, device: torch.device) -> list[tuple[Any, Any]]:
-    """For each batch what the model says and what is true."""
-    model.eval()
-    half, found = half_of(settings, device), []
-    for batch in loader:  # outside of autocast, which would make the data's own arithmetic coarse
-        with torch.autocast(device.type, half, enabled=half is not None):
-            found.append(predict_batch(model, to_device(batch, device)))
-    return found
 
 
 def main() -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
+from prediction import predict
 from settings import parse_arguments, read_settings
 from task import DATA, details, load_data, make_loader, measure
-from train import load_best, predict
+from train import load_best
 
 
 def main() -> None:

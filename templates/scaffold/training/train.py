@@ -14,9 +14,8 @@ import itertools
 import math
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +26,10 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from optimizer import make_optimizer
+from prediction import half_of, predict, to_device
+from progress import Progress
 from schedule import rate_factor
-from settings import LOWER_IS_BETTER, Settings, parse_arguments, read_settings
+from settings import Settings, parse_arguments, read_settings
 from task import (
     DATA,
     Batch,
@@ -39,22 +40,9 @@ from task import (
     make_loader,
     measure,
     parameter_groups,
-    predict_batch,
     set_mode,
     weights_of,
 )
-
-HALF = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass
-class Progress:
-    """Where a run stands, as its checkpoints keep it. `stale` counts the evaluations since the best one."""
-
-    step: int = 0
-    best: float | None = None
-    stale: int = 0
-    rate_scale: float = 1.0
 
 
 class Trainer:
@@ -92,7 +80,9 @@ class Trainer:
                 )
             score = scores[self.watch]
             print(f"step {self.progress.step}: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
-            self._judge(score)
+            if self.progress.judge(score, self.settings):
+                self.save("best.pt")
+            self.save("last.pt")
             if on_evaluation:
                 on_evaluation(self.progress.step, score)
         writer.close()
@@ -145,19 +135,6 @@ class Trainer:
         self.progress.step += 1
         return total
 
-    def _judge(self, score: float) -> None:
-        """Keep the best, count what is no better, lower the rate on a plateau."""
-        sign = -1 if self.watch in LOWER_IS_BETTER else 1
-        if self.progress.best is None or sign * score > sign * self.progress.best:
-            self.progress.best, self.progress.stale = score, 0
-            self.save("best.pt")
-        else:
-            self.progress.stale += 1
-            plateau = self.settings["project"]["plateau"]
-            if self.recipe["schedule"]["name"] == "plateau" and self.progress.stale % plateau["patience"] == 0:
-                self.progress.rate_scale *= plateau["factor"]
-        self.save("last.pt")
-
     def save(self, name: str) -> None:
         """Write beside the target, then move: a run that is killed leaves a whole checkpoint."""
         state = {
@@ -189,27 +166,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-
-
-def half_of(settings: Settings, device: torch.device) -> torch.dtype | None:
-    """The 16-bit type of autocast. CPUs, which do not train in float16, take bfloat16."""
-    half = HALF[settings["recipe"]["precision"]]
-    return torch.bfloat16 if half is torch.float16 and device.type == "cpu" else half
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-
-
-@torch.no_grad()
-def predict(model: nn.Module, loader: DataLoader[Batch], settings: Settings, device: torch.device) -> list[tuple[Any, Any]]:
-    """For each batch what the model says and what is true."""
-    model.eval()
-    half, found = half_of(settings, device), []
-    for batch in loader:  # outside of autocast, which would make the data's own arithmetic coarse
-        with torch.autocast(device.type, half, enabled=half is not None):
-            found.append(predict_batch(model, to_device(batch, device)))
-    return found
 
 
 def evaluate(model: nn.Module, loader: DataLoader[Batch], settings: Settings, device: torch.device) -> dict[str, float]:
