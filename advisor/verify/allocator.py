@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median_low
 
 MIB = 1 << 20
@@ -31,74 +31,71 @@ class OutOfMemory(Exception):
     """The allocations do not fit, even after every wholly free segment was given back."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Block:
+    address: int
     size: int
-    before: int | None = None
-    after: int | None = None
-    used: bool = False
+    pool: _Pool
+    before: _Block | None = None
+    after: _Block | None = None
+    free: bool = True
 
 
-@dataclass
+_Free = tuple[int, int, _Block]  # size, address: no two are equal in both, so that blocks are never compared
+
+
 class _Pool:
-    """The small or the large blocks: all of them by address, and the free ones by size, then address."""
+    """The small or the large blocks: the free ones by size, then address. Blocks know their neighbours."""
 
-    splits_above: int
-    blocks: dict[int, _Block] = field(default_factory=dict)
-    free: list[tuple[int, int]] = field(default_factory=list)
+    def __init__(self, splits_above: int) -> None:
+        self.splits_above = splits_above
+        self.segments: set[int] = set()
+        self.free: list[_Free] = []
 
-    def take(self, size: int) -> int | None:
-        """The address of the best-fitting free block, cut to size; None where there is none."""
+    def take(self, size: int) -> _Block | None:
+        """The best-fitting free block, cut to size; None where there is none."""
         position = bisect_left(self.free, (size, 0))
         if position == len(self.free):
             return None
-        whole, address = self.free.pop(position)
-        block = self.blocks[address]
-        block.used = True
+        whole, address, block = self.free.pop(position)
+        block.free = False
         if whole - size > self.splits_above:
-            rest = address + size
-            self.blocks[rest] = _Block(whole - size, address, block.after)
+            rest = _Block(address + size, whole - size, self, block, block.after)
             if block.after is not None:
-                self.blocks[block.after].before = rest
+                block.after.before = rest
             block.size, block.after = size, rest
-            insort(self.free, (whole - size, rest))
-        return address
+            insort(self.free, (rest.size, rest.address, rest))
+        return block
 
-    def give(self, address: int) -> None:
+    def give(self, block: _Block) -> None:
         """Free a block, and merge it with free neighbours."""
-        block = self.blocks[address]
-        block.used = False
-        before = block.before
-        if before is not None and not self.blocks[before].used:
-            self._forget(before)
-            self._absorb(before, address)
-            address, block = before, self.blocks[before]
-        if block.after is not None and not self.blocks[block.after].used:
-            self._forget(block.after)
-            self._absorb(address, block.after)
-        insort(self.free, (block.size, address))
+        free, before, after = self.free, block.before, block.after
+        if after is not None and after.free:
+            del free[bisect_left(free, (after.size, after.address))]
+            block.size += after.size
+            block.after = after.after
+            if block.after is not None:
+                block.after.before = block
+        if before is not None and before.free:
+            del free[bisect_left(free, (before.size, before.address))]
+            before.size += block.size
+            before.after = block.after
+            if block.after is not None:
+                block.after.before = before
+            block = before
+        block.free = True
+        insort(free, (block.size, block.address, block))
 
     def add_segment(self, address: int, size: int) -> None:
-        self.blocks[address] = _Block(size)
-        insort(self.free, (size, address))
+        self.segments.add(address)
+        insort(self.free, (size, address, _Block(address, size, self)))
 
     def release(self) -> int:
         """Drop the segments that are wholly free; returns their bytes."""
-        whole = [(size, a) for size, a in self.free if self.blocks[a].before is None and self.blocks[a].after is None]
-        for key in whole:
-            self.free.remove(key)
-            del self.blocks[key[1]]
-        return sum(size for size, _ in whole)
-
-    def _forget(self, address: int) -> None:
-        del self.free[bisect_left(self.free, (self.blocks[address].size, address))]
-
-    def _absorb(self, address: int, neighbour: int) -> None:
-        block, other = self.blocks[address], self.blocks.pop(neighbour)
-        block.size += other.size
-        block.after = other.after
-        if other.after is not None:
-            self.blocks[other.after].before = address
+        whole = [entry for entry in self.free if entry[2].before is None and entry[2].after is None]
+        self.free = [entry for entry in self.free if entry[2].before is not None or entry[2].after is not None]
+        self.segments.difference_update(address for _, address, _ in whole)
+        return sum(size for size, _, _ in whole)
 
 
 class CachingAllocator:
@@ -109,35 +106,35 @@ class CachingAllocator:
         self.peak = 0
         self._capacity = capacity
         self._random = random.Random(seed)
-        self._pools = (_Pool(_MINIMUM - 1), _Pool(_SMALL))
-        self._places: dict[int, tuple[_Pool, int]] = {}
+        self._small, self._large = _Pool(_MINIMUM - 1), _Pool(_SMALL)
+        self._places: dict[int, _Block] = {}
 
     def allocate(self, number: int, size: int) -> None:
         """Raises OutOfMemory where `capacity` does not allow it."""
         if size == 0:
             return
         size = -(-size // _MINIMUM) * _MINIMUM
-        pool = self._pools[size > _SMALL]
-        address = pool.take(size)
-        if address is None:
+        pool = self._large if size > _SMALL else self._small
+        block = pool.take(size)
+        if block is None:
             self._reserve(pool, _segment_size(size))
-            address = pool.take(size)
-            assert address is not None
-        self._places[number] = (pool, address)
+            block = pool.take(size)
+            assert block is not None
+        self._places[number] = block
 
     def free(self, number: int) -> None:
-        place = self._places.pop(number, None)
-        if place is not None:
-            place[0].give(place[1])
+        block = self._places.pop(number, None)
+        if block is not None:
+            block.pool.give(block)
 
     def _reserve(self, pool: _Pool, size: int) -> None:
         if self._capacity is not None and self.reserved + size > self._capacity:
-            self.reserved -= sum(each.release() for each in self._pools)
+            self.reserved -= self._small.release() + self._large.release()
             if self.reserved + size > self._capacity:
                 raise OutOfMemory
         # the driver's addresses follow no order that could be known: see `reserved_peak`
         address = self._random.randrange(_ADDRESSES) * _SEGMENT_SPAN
-        while address in pool.blocks:
+        while address in pool.segments:
             address += _SEGMENT_SPAN * _ADDRESSES
         pool.add_segment(address, size)
         self.reserved += size

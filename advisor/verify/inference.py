@@ -15,6 +15,7 @@ from advisor.verify.peak import live_peak
 from advisor.verify.priced import NF4_BLOCK, SCALE_BLOCK
 from advisor.verify.trace import Recorder
 from advisor.verify.workload import Workload, workload_of
+from advisor.wire import Wire
 
 INT4_GROUP = 128
 """Weights that share an fp16 scale in int4: the usual group of GPTQ (arXiv:2210.17323) and AWQ (arXiv:2306.00978)."""
@@ -63,6 +64,13 @@ def deployed_format(job: Job) -> str:
     return "fp32"
 
 
+class Served(Wire):
+    """Bytes that a forward pass takes by category, but for a CUDA context, and the moment of its peak."""
+
+    categories: dict[str, int]
+    peak_at: str
+
+
 def predict_inference_memory(job: Job, model: nn.Module, workload: Workload | None = None, batch_size: int = 1) -> Memory:
     """Peak memory of `batch_size` samples' forward pass on the target, weights in the format they are deployed in.
 
@@ -70,6 +78,14 @@ def predict_inference_memory(job: Job, model: nn.Module, workload: Workload | No
     where the weights are stored in 16 or 4 bits, in fp32 otherwise; `model`, the job's own on `meta`, is cast so.
     """
     format_ = deployed_format(job)
+    served = trace_serving(job, model, format_, compute_capability(job.target), workload, batch_size)
+    return price_serving(served, format_, job)
+
+
+def trace_serving(
+    job: Job, model: nn.Module, format_: str, capability: float, workload: Workload | None = None, batch_size: int = 1
+) -> Served:
+    """What `predict_inference_memory` is made of, on any device with the kernels of this compute capability."""
     dtype = torch.float16 if format_ in ("fp16", "int4", "nf4") else torch.float32
     weights = file_bytes(model)[format_]
     model.to(dtype)
@@ -78,7 +94,7 @@ def predict_inference_memory(job: Job, model: nn.Module, workload: Workload | No
     if job.task in _GENERATIVE:
         batch = {name: value for name, value in batch.items() if name != "labels"}
     recorder = Recorder(model, workspace=0)
-    with CudaChoices(None, compute_capability(job.target)), recorder, torch.no_grad():
+    with CudaChoices(None, capability), recorder, torch.no_grad():
         recorder.enter("forward")
         outputs = _answer(model, batch, job, workload)
     del outputs
@@ -88,7 +104,12 @@ def predict_inference_memory(job: Job, model: nn.Module, workload: Workload | No
         kinds["kv_cache"] = batch_size * cache_bytes(model, job.recipe.input.sequence_length or 0, dtype)
     if format_ in ("int4", "nf4"):
         kinds["temporaries"] = _largest_weight(model, dtype)
-    total = sum(kinds.values())
+    return Served(categories=kinds, peak_at=peak.place)
+
+
+def price_serving(served: Served, format_: str, job: Job) -> Memory:
+    """What serving takes on the job's very device."""
+    kinds, total = dict(served.categories), sum(served.categories.values())
     on_gpu = job.target.kind in ("gpu", "multi_gpu")
     kinds |= {"context": CONTEXT} if on_gpu else {}
     return Memory(
@@ -96,7 +117,7 @@ def predict_inference_memory(job: Job, model: nn.Module, workload: Workload | No
         low=total + (CONTEXT_RANGE[0] if on_gpu else 0),
         high=int(total * INTERVAL) + (CONTEXT_RANGE[1] if on_gpu else 0),
         categories=kinds,
-        peak_at=peak.place,
+        peak_at=served.peak_at,
         method=f"every allocation of one sample's forward pass on meta tensors; weights as {format_}",
         notes=["without the process and its libraries"] if not on_gpu else [],
     )

@@ -40,6 +40,7 @@ from advisor.verify.light_imports import NVML_ANSWERS, import_without_compiler
 TICK_S = 0.05  # how often time and memory of running checks are looked at
 IDLE_TICK_S = 1.0
 GRACE_S = 2.0  # a check minds its time limit itself; this is what it may need to notice
+PIECES = "pieces"  # the folder, beside those of checks, of what static checks have in common
 MEMORY_SHARE = 0.9  # of the memory that is free when the check starts, where the job names no limit
 
 _MODULES = {
@@ -67,15 +68,16 @@ Check = Callable[[Job], "StaticEvidence | SmokeEvidence | DeployEvidence | Estim
 
 
 def check(job: Job) -> StaticEvidence | SmokeEvidence | DeployEvidence | Refusal:
-    """Run one check, in this process."""
+    """Run one check, in this process, which has a folder of its own."""
     if job.check == "deploy":
         from advisor.verify.deploy import run_deploy
 
         return run_deploy(job)
     if job.check == "static":
+        from advisor.verify.pieces import Pieces
         from advisor.verify.static import check_static
 
-        return check_static(job)
+        return check_static(job, Pieces(Path.cwd().parent / PIECES))  # a check's folder lies in its launcher's
     from advisor.verify.smoke import run_smoke
 
     return run_smoke(job)

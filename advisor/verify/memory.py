@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+from array import array
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from advisor.recipe import Recipe
@@ -20,6 +24,7 @@ from advisor.verify.peak import LivePeak, live_peak
 from advisor.verify.priced import EightBitAdam
 from advisor.verify.trace import FREE, Trace, trace_training
 from advisor.verify.workload import Workload, workload_of
+from advisor.wire import Wire
 
 CONTEXT = 250 * MIB
 """A CUDA context with its kernels: 0.25 GiB was measured on an RTX 3090, 0.13 on an A2000 and 0.62 on an RTX 5090."""
@@ -47,8 +52,12 @@ _CUDA = ("gpu", "multi_gpu")
 _METHOD_LIVE = "live bytes over every allocation of training steps on meta tensors, without the process itself"
 _METHOD_CUDA = "every allocation of training steps on meta tensors, replayed through a model of CUDA's caching allocator, and a context"
 _NO_FOREACH_OF_ITS_OWN = ("adafactor",)  # on CUDA torch.optim chooses foreach for all others: torch/optim/_adafactor.py, `adafactor`
+_FASTEST = 1  # of zlib's levels
 _BUCKET = 25 * MIB  # DistributedDataParallel's default unit of communication
 _GATHERED = 2  # units at a time: one in use, the next one on its way
+
+Reserved = tuple[int, int, int]
+"""Median, least and largest peak over several orders of addresses, in bytes: `allocator.reserved_peak`."""
 
 
 def predict_training_memory(job: Job) -> tuple[Memory | None, int]:
@@ -57,15 +66,72 @@ def predict_training_memory(job: Job) -> tuple[Memory | None, int]:
     None where nothing is trained. The batch is the recipe's, a sequence has its full length. Raises CheckError where the
     model cannot be built, adapted, or checkpointed as the recipe says.
     """
+    trained = trace_job(job)
+    return price_job(trained, job), trained.trainable
+
+
+class Trained(Wire):
+    """What the training of a job's recipe allocates, on any device of the job's kind and generation; nothing where nothing is trained.
+
+    `events` are those of a `Trace`, as numbers of 8 bytes, compressed, in base 64; `reserved` is what they reserve without a limit.
+    """
+
+    trainable: int
+    is_trained: bool = True
+    peak: tuple[int, dict[str, int], str] = (0, {}, "")
+    phases: list[tuple[int, str]] = Field(default_factory=list)
+    convolutions: int = 0
+    depthwise: int = 0
+    unpriced: list[str] = Field(default_factory=list)
+    reserved: Reserved | None = None
+    events: str = ""
+
+
+def trace_job(job: Job) -> Trained:
+    """The trace of the job's training, and what it reserves where there is a caching allocator. Raises CheckError as its prediction."""
     model = apply_adaptation(build_model(job, "meta"), job.recipe)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if job.recipe.optimizer.name == "none":
-        return None, trainable
+        return Trained(trainable=trainable, is_trained=False)
     set_training_mode(model, job.recipe)
     if job.recipe.activation_checkpointing:
         checkpoint_activations(model)
     trace, logits = trace_model(model, workload_of(job), job.recipe, job.target)
-    return price(trace, live_peak(trace, logits), job.recipe, job.target), trainable
+    peak, on_cuda = live_peak(trace, logits), job.target.kind in _CUDA
+    return Trained(
+        trainable=trainable,
+        peak=(peak.total, peak.categories, peak.place),
+        phases=trace.phases,
+        convolutions=trace.convolutions,
+        depthwise=trace.depthwise,
+        unpriced=sorted(trace.unpriced),
+        reserved=reserved_peak(trace.events) if on_cuda else None,
+        events=_packed(trace.events) if on_cuda else "",  # a CPU's have no more to tell
+    )
+
+
+def price_job(trained: Trained, job: Job) -> Memory | None:
+    """What training takes on the job's very device; `trained` is of a job that differs from it in nothing else."""
+    if not trained.is_trained:
+        return None
+    trace = Trace(
+        events=_unpacked(trained.events),
+        phases=trained.phases,
+        convolutions=trained.convolutions,
+        depthwise=trained.depthwise,
+        unpriced=set(trained.unpriced),
+    )
+    return price(trace, LivePeak(*trained.peak), job.recipe, job.target, trained.reserved)
+
+
+def _packed(events: Sequence[tuple[int, int]]) -> str:
+    flat = array("q", [number for event in events for number in event])
+    return b64encode(zlib.compress(flat.tobytes(), _FASTEST)).decode()
+
+
+def _unpacked(text: str) -> list[tuple[int, int]]:
+    flat = array("q", zlib.decompress(b64decode(text)) if text else b"")
+    return list(zip(flat[::2], flat[1::2], strict=True))
 
 
 def trace_model(
@@ -106,14 +172,14 @@ def compute_capability(target: Target) -> float:
     return float(target.compute_capability or 8.0)
 
 
-def price(trace: Trace, peak: LivePeak, recipe: Recipe, target: Target) -> Memory:
+def price(trace: Trace, peak: LivePeak, recipe: Recipe, target: Target, reserved_without_limit: Reserved | None = None) -> Memory:
     """Add to the live bytes what the device takes beside them, and say how far off that may be."""
     is_shared = recipe.batch.devices > 1 or recipe.distributed == OFFLOADED
     notes = ["gradient buckets, shards and the units gathered are priced by formula"] if is_shared else []
     kinds = {**peak.categories}
     low, spread = peak.total, 0
     if target.kind in _CUDA:
-        reserved, spread, full = reserved_on(target, trace.events)
+        reserved, spread, full = reserved_on(target, trace.events, reserved_without_limit)
         notes += ["allocations fit the card only if cached segments are given back during training"] if full else []
         kinds |= {"allocator_slack": reserved - peak.total, "context": CONTEXT}
         low, spread = low + CONTEXT_RANGE[0], spread + CONTEXT_RANGE[1] - CONTEXT
@@ -155,9 +221,12 @@ def _safety_of_kernels(trace: Trace) -> tuple[float, str]:
     return HIGH_FACTOR, "shapes are fixed, and there are no convolutions"
 
 
-def reserved_on(target: Target, events: Sequence[tuple[int, int]]) -> tuple[int, int, bool]:
-    """Bytes reserved at the peak; their spread over address orders; whether they fit only by giving segments back."""
-    median, least, most = reserved_peak(events)
+def reserved_on(target: Target, events: Sequence[tuple[int, int]], without_limit: Reserved | None = None) -> tuple[int, int, bool]:
+    """Bytes reserved at the peak; their spread over address orders; whether they fit only by giving segments back.
+
+    `without_limit` is `reserved_peak` of the events, where that is known.
+    """
+    median, least, most = without_limit or reserved_peak(events)
     if target.memory_gib is not None:
         capacity = int(target.memory_gib * USABLE_SHARE * 1024 * MIB) - CONTEXT
         if median > capacity:

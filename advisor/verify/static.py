@@ -3,46 +3,85 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+
+from torch import nn
 
 from advisor.verify.batches import make_batch
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Job, StaticEvidence
 from advisor.verify.flops import count_flops, cross_check_flops
-from advisor.verify.inference import file_bytes, predict_inference_memory
-from advisor.verify.memory import predict_training_memory
+from advisor.verify.inference import Served, deployed_format, file_bytes, price_serving, trace_serving
+from advisor.verify.memory import Trained, compute_capability, price_job, trace_job
 from advisor.verify.operators import operators_at
+from advisor.verify.pieces import OLDEST_GENERATION, Pieces, generation, model_job, training_job
+from advisor.verify.work import Work
 from advisor.verify.workload import workload_of
+from advisor.wire import Wire
 
 _PACKAGES = {"timm": ("torch", "timm"), "transformers": ("torch", "transformers"), "torch": ("torch",), "tabular": ("torch", "tabicl")}
 
 
-def check_static(job: Job) -> StaticEvidence:
+class Counted(Wire):
+    """What a model is, whatever it is trained with and on."""
+
+    parameters: int
+    buffers: int
+    flops_forward: int
+    flops_uncounted: list[str]
+    file_bytes: dict[str, int]
+
+
+class Operators(Wire):
+    """`operators_at` one precision."""
+
+    works: list[tuple[Work, int]]
+
+
+def check_static(job: Job, pieces: Pieces | None = None) -> StaticEvidence:
     """Build the job's model on `meta` and count what it is and takes; nothing of the model's size is allocated.
 
-    Only `job.cross_check` runs the model on real tensors. Raises CheckError, naming what is wrong, where the model cannot be
-    built, fed or adapted as the recipe says.
+    What `pieces` holds of it is not found out again. Only `job.cross_check` runs the model on real tensors. Raises CheckError,
+    naming what is wrong, where the model cannot be built, fed or adapted as the recipe says.
     """
     start = time.perf_counter()
-    model = build_model(job, "meta")
-    flops, uncounted = count_flops(model, make_batch(job, 1, "meta"), job)
-    files, works = file_bytes(model), operators_at(model, workload_of(job), job.recipe.precision)
-    training, trainable = predict_training_memory(job)
+    pieces, plain, format_ = pieces or Pieces(), model_job(job), deployed_format(job)
+    model = cache(lambda: build_model(plain, "meta"))
+    counted = pieces.get(Counted, plain, lambda: _count(plain, model()))
+    precision, flash = job.recipe.precision, generation(job.target) > OLDEST_GENERATION
+    read = pieces.get(Operators, plain, lambda: Operators(works=operators_at(model(), workload_of(plain), precision)), also=precision)
+    wanted = training_job(job)
+    trained = pieces.get(Trained, wanted, lambda: trace_job(wanted))
+    training = price_job(trained, job)
     checked, detail = cross_check_flops(job) if job.cross_check else (None, None)
+    capability = compute_capability(wanted.target)
+    served = pieces.get(Served, plain, lambda: trace_serving(plain, model(), format_, capability), also=[format_, flash])
     return StaticEvidence(
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        trainable_parameters=trainable,
-        buffers=sum(buffer.numel() for buffer in model.buffers()),
-        flops_forward=flops,
-        flops_uncounted=uncounted,
+        parameters=counted.parameters,
+        trainable_parameters=trained.trainable,
+        buffers=counted.buffers,
+        flops_forward=counted.flops_forward,
+        flops_uncounted=counted.flops_uncounted,
         flops_cross_check=checked,
         flops_cross_check_detail=detail,
         training_memory=training,
-        inference_memory=predict_inference_memory(job, model),
-        file_bytes=files,
-        operators=works,
+        inference_memory=price_serving(served, format_, job),
+        file_bytes=counted.file_bytes,
+        operators=read.works,
         seconds=time.perf_counter() - start,
         versions=versions(job),
+    )
+
+
+def _count(job: Job, model: nn.Module) -> Counted:
+    flops, uncounted = count_flops(model, make_batch(job, 1, "meta"), job)
+    return Counted(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        buffers=sum(buffer.numel() for buffer in model.buffers()),
+        flops_forward=flops,
+        flops_uncounted=uncounted,
+        file_bytes=file_bytes(model),
     )
 
 
