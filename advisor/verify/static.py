@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from functools import cache
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
 from torch import nn
 
-from advisor.verify.batches import make_batch
+from advisor.verify.batches import forward, make_batch
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Job, StaticEvidence
 from advisor.verify.flops import count_flops, cross_check_flops
@@ -16,6 +16,7 @@ from advisor.verify.inference import Served, deployed_format, file_bytes, price_
 from advisor.verify.memory import Trained, compute_capability, price_job, trace_job
 from advisor.verify.operators import operators_at
 from advisor.verify.pieces import OLDEST_GENERATION, Pieces, generation, model_job, training_job
+from advisor.verify.shapes import MetaOperators
 from advisor.verify.work import Work
 from advisor.verify.workload import workload_of
 from advisor.wire import Wire
@@ -47,16 +48,16 @@ def check_static(job: Job, pieces: Pieces | None = None) -> StaticEvidence:
     """
     start = time.perf_counter()
     pieces, plain, format_ = pieces or Pieces(), model_job(job), deployed_format(job)
-    model = cache(lambda: build_model(plain, "meta"))
-    counted = pieces.get(Counted, plain, lambda: _count(plain, model()))
+    model = _Model(plain)
+    counted = pieces.get(Counted, plain, model.count)
     precision, flash = job.recipe.precision, generation(job.target) > OLDEST_GENERATION
-    read = pieces.get(Operators, plain, lambda: Operators(works=operators_at(model(), workload_of(plain), precision)), also=precision)
+    read = pieces.get(Operators, plain, lambda: Operators(works=operators_at(model.met, workload_of(plain), precision)), also=precision)
     wanted = training_job(job)
     trained = pieces.get(Trained, wanted, lambda: trace_job(wanted))
     training = price_job(trained, job)
     checked, detail = cross_check_flops(job) if job.cross_check else (None, None)
     capability = compute_capability(wanted.target)
-    served = pieces.get(Served, plain, lambda: trace_serving(plain, model(), format_, capability), also=[format_, flash])
+    served = pieces.get(Served, plain, lambda: trace_serving(plain, model.met, format_, capability), also=[format_, flash])
     return StaticEvidence(
         parameters=counted.parameters,
         trainable_parameters=trained.trainable,
@@ -74,15 +75,34 @@ def check_static(job: Job, pieces: Pieces | None = None) -> StaticEvidence:
     )
 
 
-def _count(job: Job, model: nn.Module) -> Counted:
-    flops, uncounted = count_flops(model, make_batch(job, 1, "meta"), job)
-    return Counted(
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        buffers=sum(buffer.numel() for buffer in model.buffers()),
-        flops_forward=flops,
-        flops_uncounted=uncounted,
-        file_bytes=file_bytes(model),
-    )
+class _Model:
+    """A job's model on `meta`, built when it is first asked for."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    @cached_property
+    def _built(self) -> nn.Module:
+        return build_model(self._job, "meta")
+
+    @cached_property
+    def met(self) -> nn.Module:
+        """After its first forward pass, in which some models work out tables that they keep: the later ones are what users wait for."""
+        with MetaOperators():
+            forward(self._built, make_batch(self._job, 1, "meta"), self._job)
+        return self._built
+
+    def count(self) -> Counted:
+        model = self._built
+        flops, uncounted = count_flops(model, make_batch(self._job, 1, "meta"), self._job)
+        self.met = model
+        return Counted(
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            buffers=sum(buffer.numel() for buffer in model.buffers()),
+            flops_forward=flops,
+            flops_uncounted=uncounted,
+            file_bytes=file_bytes(model),
+        )
 
 
 def versions(job: Job) -> dict[str, str]:
