@@ -50,7 +50,7 @@ class Job(Wire):
     seed: int = 0
     time_limit_s: float = TIME_LIMIT_S
     memory_limit_gib: float | None = None
-    cross_check: bool = Field(False, description="also count FLOPs with fvcore on real tensors")
+    cross_check: bool = Field(False, description="count FLOPs with fvcore on real tensors as well, and predict no memory")
     question: Question | None = Field(None, description="what an estimate is asked; the other checks have none")
 
 
