@@ -174,10 +174,13 @@ def _stand_in(said: str, notes: Notes, catalogue: Catalogue, path: str = BASE_MO
     found = [(mention, mention.ids) for mention in own] + [
         (mention, tuple(by for id_ in mention.ids for by in catalogue.stand_ins[id_].by)) for mention in catalogue.stand_in_names.find(text)
     ]
-    fitting = [(mention.end - mention.start, _serving(ids, notes, catalogue)) for mention, ids in found]
-    ids = max(((length, ids) for length, ids in fitting if ids), default=(0, ()), key=lambda pair: pair[0])[1]
-    if not ids:
+    fitting = [(mention, fits) for mention, ids in found if (fits := _serving(ids, notes, catalogue))]
+    if not fitting:
         return ()
+    mention, ids = max(fitting, key=lambda pair: pair[0].end - pair[0].start)
+    recipe = next((stand_in.recipe for id_ in mention.ids if (stand_in := catalogue.stand_ins.get(id_)) and stand_in.recipe), None)
+    if recipe is not None:
+        notes.derive("setup.recipe", recipe, quoted(BASE_MODEL, said))
     nearest = _nearest_size(ids, text, catalogue)
     name = catalogue.models[nearest].name
     if _is_closed(text, catalogue):
