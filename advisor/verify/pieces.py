@@ -1,8 +1,8 @@
 """Parts of static evidence that several checks have in common, kept in the launcher's folder for as long as the launcher lives.
 
-Each check is a process of its own, so that what one found out reaches the next through a file. A part is kept under the plainest
-job that gives it, and is found out from that very job: so that it cannot depend on what its name does not hold. A file that is
-damaged, or cannot be written, costs speed only.
+Each check is a process of its own that may write in its own folder only: what it found out it leaves there, and where it gave evidence
+the launcher takes that in, for later checks to read. A part is kept under the plainest job that gives it, and is found out from that
+very job: so that it cannot depend on what its name does not hold. A file that is damaged, or cannot be written, costs speed only.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import random
-import tempfile
+import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -22,8 +21,7 @@ from advisor.verify.evidence import Job, Target
 from advisor.wire import Wire
 
 MOST_BYTES = 256 * 10**6  # some 5,000 traces of medium models
-KEPT_SHARE = 0.5  # of them, when the oldest are removed
-STORES_BETWEEN_LOOKS = 100  # a look at 1,000 files takes milliseconds
+MOST_PIECES = 8  # of one check, which has four
 OLDEST_GENERATION, NEWEST_GENERATION = 7, 9  # whose kernels and workspaces differ from those of its neighbours: cuda_choices, memory
 _NOT_IN_A_STEP = ("schedule", "epochs", "steps", "augmentation", "compression", "export")  # of a recipe's fields
 ON_CUDA = ("gpu", "multi_gpu")
@@ -32,53 +30,53 @@ P = TypeVar("P", bound=Wire)
 
 
 class Pieces:
-    """Parts by what they depend on. Without a folder nothing is kept. Safe for several processes; only `find_out` raises."""
+    """Parts by what they depend on: those in `kept` are read, new ones are put into `own`. Without folders nothing is; only
+    `find_out` raises.
+    """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(self, kept: Path | None = None, own: Path | None = None) -> None:
+        self._kept, self._own = kept, own
 
     def get(self, kind: type[P], job: Job, find_out: Callable[[], P], *, also: object = None) -> P:
         """What `find_out` gives for this job and what it depends on beside it, from the folder where it is there."""
-        if self._folder is None:
+        if self._kept is None or self._own is None:
             return find_out()
-        name = json.dumps([kind.__name__, job.model_dump_json(), also])
-        path = self._folder / hashlib.sha256(name.encode()).hexdigest()
+        parts = json.dumps([kind.__name__, job.model_dump_json(), also])
+        name = hashlib.sha256(parts.encode()).hexdigest()
         with contextlib.suppress(OSError, ValueError):
-            checksum, _, body = path.read_bytes().partition(b"\n")
+            checksum, _, body = (self._kept / name).read_bytes().partition(b"\n")
             if checksum == _checksum(body):
                 return kind.model_validate_json(body)
         found = find_out()
+        body = found.model_dump_json(by_alias=True).encode()
         with contextlib.suppress(OSError):
-            self._keep(path, found.model_dump_json(by_alias=True).encode())
+            self._own.mkdir(exist_ok=True)
+            (self._own / name).write_bytes(_checksum(body) + b"\n" + body)
         return found
 
-    def _keep(self, path: Path, body: bytes) -> None:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_checksum(body) + b"\n" + body)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        if random.random() * STORES_BETWEEN_LOOKS < 1:  # by chance: no check knows how many others have stored
-            _shrink(path.parent)
+
+class Kept:
+    """The launcher's folder, which it fills itself: a check may write nowhere but in its own. Never raises."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._bytes = 0
+
+    def take(self, folder: Path) -> None:
+        """Move in what a check found out. Where that is too much, all that was there before goes."""
+        with contextlib.suppress(OSError):
+            files = [(path, state.st_size) for path in folder.iterdir() if stat.S_ISREG((state := path.lstat()).st_mode)]
+            self._bytes += sum(size for _, size in files)
+            if self._bytes > MOST_BYTES:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._bytes = sum(size for _, size in files)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            for path, _ in files[:MOST_PIECES]:
+                path.replace(self._folder / path.name)
 
 
 def _checksum(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest().encode()
-
-
-def _shrink(folder: Path) -> None:
-    """Remove the oldest files where they take too much together."""
-    files = sorted((state.st_mtime, state.st_size, path) for path in folder.iterdir() if (state := path.stat()))
-    total = sum(size for _, size, _ in files)
-    room = MOST_BYTES if total <= MOST_BYTES else KEPT_SHARE * MOST_BYTES
-    for _, size, path in files:
-        if total > room:
-            path.unlink(missing_ok=True)
-            total -= size
 
 
 def model_job(job: Job) -> Job:

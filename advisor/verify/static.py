@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from torch import nn
 
+from advisor.verify.adapt import apply_adaptation
 from advisor.verify.batches import forward, make_batch
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Job, StaticEvidence
@@ -43,36 +45,46 @@ class Operators(Wire):
 def check_static(job: Job, pieces: Pieces | None = None) -> StaticEvidence:
     """Build the job's model on `meta` and count what it is and takes; nothing of the model's size is allocated.
 
-    What `pieces` holds of it is not found out again. Only `job.cross_check` runs the model on real tensors. Raises CheckError,
-    naming what is wrong, where the model cannot be built, fed or adapted as the recipe says.
+    What `pieces` holds of it is not found out again. Only `job.cross_check` runs the model on real tensors; it leaves memory and
+    operators out, which the check without it has found. Raises CheckError, naming what is wrong, where the model cannot be built,
+    fed or adapted as the recipe says.
     """
     start = time.perf_counter()
-    pieces, plain, format_ = pieces or Pieces(), model_job(job), deployed_format(job)
+    pieces, plain = pieces or Pieces(), model_job(job)
     model = _Model(plain)
     counted = pieces.get(Counted, plain, model.count)
-    precision, flash = job.recipe.precision, generation(job.target) > OLDEST_GENERATION
-    read = pieces.get(Operators, plain, lambda: Operators(works=operators_at(model.met, workload_of(plain), precision)), also=precision)
-    wanted = training_job(job)
-    trained = pieces.get(Trained, wanted, lambda: trace_job(wanted))
-    training = price_job(trained, job)
-    checked, detail = cross_check_flops(job) if job.cross_check else (None, None)
-    capability = compute_capability(wanted.target)
-    served = pieces.get(Served, plain, lambda: trace_serving(plain, model.met, format_, capability), also=[format_, flash])
-    return StaticEvidence(
+    counts = StaticEvidence(
         parameters=counted.parameters,
-        trainable_parameters=trained.trainable,
+        trainable_parameters=0,
         buffers=counted.buffers,
         flops_forward=counted.flops_forward,
         flops_uncounted=counted.flops_uncounted,
-        flops_cross_check=checked,
-        flops_cross_check_detail=detail,
-        training_memory=training,
-        inference_memory=price_serving(served, format_, job),
         file_bytes=counted.file_bytes,
-        operators=read.works,
-        seconds=time.perf_counter() - start,
         versions=versions(job),
     )
+    found = _counted_again(job) if job.cross_check else _priced(job, plain, model, pieces)
+    return counts.model_copy(update={**found, "seconds": time.perf_counter() - start})
+
+
+def _priced(job: Job, plain: Job, model: _Model, pieces: Pieces) -> dict[str, Any]:
+    precision, format_, wanted = job.recipe.precision, deployed_format(job), training_job(job)
+    read = pieces.get(Operators, plain, lambda: Operators(works=operators_at(model.met, workload_of(plain), precision)), also=precision)
+    trained = pieces.get(Trained, wanted, lambda: trace_job(wanted))
+    capability, is_newer = compute_capability(wanted.target), generation(job.target) > OLDEST_GENERATION
+    served = pieces.get(Served, plain, lambda: trace_serving(plain, model.met, format_, capability), also=[format_, is_newer])
+    return {
+        "trainable_parameters": trained.trainable,
+        "training_memory": price_job(trained, job),
+        "inference_memory": price_serving(served, format_, job),
+        "operators": read.works,
+    }
+
+
+def _counted_again(job: Job) -> dict[str, Any]:
+    checked, detail = cross_check_flops(job)
+    model = apply_adaptation(build_model(job, "meta"), job.recipe)
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return {"trainable_parameters": trainable, "flops_cross_check": checked, "flops_cross_check_detail": detail}
 
 
 class _Model:

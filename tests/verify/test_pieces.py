@@ -11,7 +11,7 @@ import pytest
 from advisor.recipe import Recipe
 from advisor.verify import pieces as module
 from advisor.verify.evidence import Job, StaticEvidence, Target
-from advisor.verify.pieces import Pieces, model_job, training_job
+from advisor.verify.pieces import Kept, Pieces, model_job, training_job
 from advisor.verify.static import Counted, check_static
 from advisor.verify.verifier import Verifier
 from tests.verify.jobs import mlp_job, timm_job
@@ -51,14 +51,14 @@ def on(job: Job, target: Target) -> Job:
 
 @pytest.mark.slow
 def test_evidence_put_together_from_pieces_is_that_of_a_whole_check(tmp_path: Path) -> None:
-    pieces = Pieces(tmp_path / "pieces")
+    pieces = Pieces(tmp_path, tmp_path)
     jobs = [on(make(), card) for make in CHANGES for card in CARDS[:3:2]] + [on(CHANGES[0](), CARDS[1]), on(CHANGES[6](), CARDS[3])]
     for job in jobs:
         assert bare(check_static(job, pieces)) == bare(check_static(job)), job
 
 
 def test_another_device_finds_everything_but_its_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job, pieces = on(mlp_job(precision="bf16"), CARDS[1]), Pieces(tmp_path)
+    job, pieces = on(mlp_job(precision="bf16"), CARDS[1]), Pieces(tmp_path, tmp_path)
     first = check_static(job, pieces)
     monkeypatch.setattr("advisor.verify.static.build_model", None)
     monkeypatch.setattr("advisor.verify.memory.build_model", None)
@@ -103,31 +103,45 @@ def test_the_plainest_job_gives_the_same_plainest_job() -> None:
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 40, b'{"parameters": 1}', None])
 def test_a_damaged_piece_is_found_out_again(tmp_path: Path, damage: bytes | None) -> None:
     job = on(mlp_job(), CARDS[1])
-    whole = bare(check_static(job, Pieces(tmp_path)))
+    whole = bare(check_static(job, Pieces(tmp_path, tmp_path)))
     files = sorted(tmp_path.iterdir())
     assert len(files) == 4
     for file in files:
         kept = file.read_bytes()
         file.write_bytes(kept[: len(kept) // 2] if damage is None else damage)
-    assert bare(check_static(job, Pieces(tmp_path))) == whole
+    assert bare(check_static(job, Pieces(tmp_path, tmp_path))) == whole
     assert all(len(file.read_bytes()) > 80 for file in files), "and is put right"
 
 
 def test_a_folder_that_cannot_be_had_costs_speed_only(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     job = mlp_job()
-    assert bare(check_static(job, Pieces(tmp_path / "file" / "pieces"))) == bare(check_static(job))
+    assert bare(check_static(job, Pieces(tmp_path, tmp_path / "file" / "pieces"))) == bare(check_static(job))
 
 
 def test_the_folder_stays_within_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_BYTES", 2000)
-    monkeypatch.setattr(module, "STORES_BETWEEN_LOOKS", 0)
-    pieces = Pieces(tmp_path)
+    own, kept = tmp_path / "own", Kept(tmp_path / "kept")
     count = Counted(parameters=1, buffers=0, flops_forward=2, flops_uncounted=[], file_bytes={})
     for number in range(50):
-        pieces.get(Counted, mlp_job(), lambda: count, also=number)
-        assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 2000 + 300
-    assert any(tmp_path.iterdir())
+        Pieces(tmp_path / "kept", own).get(Counted, mlp_job(), lambda: count, also=number)
+        kept.take(own)
+        assert 0 < sum(file.stat().st_size for file in (tmp_path / "kept").iterdir()) <= 2000
+        assert not list(own.iterdir())
+
+
+def test_only_files_are_taken_in_and_no_more_than_a_check_has(tmp_path: Path) -> None:
+    own, kept = tmp_path / "own", tmp_path / "kept"
+    own.mkdir()
+    (own / "link").symlink_to("/etc/hostname")
+    (own / "folder").mkdir()
+    Kept(kept).take(own)
+    assert not list(kept.iterdir())
+    for number in range(20):
+        (own / str(number)).write_bytes(b"1")
+    Kept(kept).take(own)
+    Kept(kept).take(tmp_path / "nowhere")
+    assert len(list(kept.iterdir())) == module.MOST_PIECES
 
 
 @pytest.mark.slow
