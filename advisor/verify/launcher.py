@@ -216,10 +216,10 @@ class Launcher:
             for descriptor in (self._requests, self._answers):
                 os.close(descriptor)
             try:
-                is_isolated = confine(folder, launcher, LARGEST_EXPORT_BYTES if job.check == "deploy" else LARGEST_FILE_BYTES)
+                is_closed = confine(folder, launcher, LARGEST_EXPORT_BYTES if job.check == "deploy" else LARGEST_FILE_BYTES)
                 answer = self._run(job)
                 if isinstance(answer, StaticEvidence | SmokeEvidence):
-                    answer = answer.model_copy(update={"is_network_isolated": is_isolated})
+                    answer = answer.model_copy(update=is_closed)
             except BaseException as error:
                 answer = refuse(error)
             kind = "refusal" if isinstance(answer, Refusal) else "evidence"

@@ -39,7 +39,9 @@ DYNAMO_UTILS = "torch._dynamo.utils"
 COMPILE = "torch._compile"
 SYMBOLIC = "torch.fx.experimental.symbolic_shapes"
 SYMPY = "sympy"
-_ALL = (DYNAMO, DYNAMO_UTILS, SYMBOLIC, SYMPY)
+FUNCTIONS = "torch.utils._sympy.functions"
+_SYMBOLS = (SYMBOLIC, FUNCTIONS, SYMPY)  # each needs the others in earnest
+_ALL = (DYNAMO, DYNAMO_UTILS, *_SYMBOLS)
 _DECORATORS = ("disable", "assume_constant_result", "allow_in_graph")
 # What eager code takes from the package: torch.utils.checkpoint its configuration, transformers a mode for its masks.
 _LIGHT_SUBMODULES = (f"{DYNAMO}.config", f"{DYNAMO}._trace_wrapped_higher_order_op")
@@ -133,6 +135,9 @@ def _install() -> None:
         answers = {name: _unless_symbolic(name, answer) for name, answer in ANSWERS.items()}
         sys.modules[SYMBOLIC] = symbolic = _StandIn(SYMBOLIC, **answers)
         importlib.import_module("torch.fx.experimental").__dict__["symbolic_shapes"] = symbolic
+        # imported to compare the strides of two sizes, and not used there
+        sys.modules[FUNCTIONS] = functions = _StandIn(FUNCTIONS, Max=max)
+        importlib.import_module("torch.utils._sympy").__dict__["functions"] = functions
         # as long as sympy is not loaded, nothing is an instance of its classes
         sys.modules[SYMPY] = _StandIn(SYMPY, __spec__=sympy, __path__=[], Basic=type("Basic", (), {}))
     sys.meta_path.insert(0, _RealPackageFirst())
@@ -148,7 +153,7 @@ def _remove(names: tuple[str, ...]) -> bool:
 
 def _load_real(name: str) -> ModuleType:
     """The module itself. Symbolic sizes come with the compiler, which uses them in earnest, but not the other way round."""
-    _remove(_ALL if name in (DYNAMO, DYNAMO_UTILS) else (SYMBOLIC, SYMPY))
+    _remove(_ALL if name in (DYNAMO, DYNAMO_UTILS) else _SYMBOLS)
     return importlib.import_module(name)
 
 
