@@ -187,6 +187,8 @@ def _bare(text: Text, found: Found) -> None:
         if found.noun.rstrip("s") != "node" and "unlabelled" not in found.by:
             text.fail("may mean classes or labelled samples; write '5 classes' or '140 labelled'", [labels.span()])
         found.labelled.append(_whole_number(text, labels["value"], labels.span()))
+    if found.by.get("samples"):
+        found.remarks += [f"{match[0].strip()!r} decides nothing here" for match in text.take_all(PLURAL)]
     unknown = text.take(PLURAL) if found.by.keys().isdisjoint(("samples", "steps", "series")) else None
     if unknown:
         found.by["samples"] = [_whole_number(text, unknown["value"], unknown.span())]

@@ -12,6 +12,8 @@ All three only say "do not compile this", so where nothing is compiled the funct
 way, shape checks on `meta` tensors ask `torch.fx.experimental.symbolic_shapes` whether a size is symbolic, which imports sympy
 (1.6 s), and whether a number is one of sympy's; of sizes that are plain integers, `concrete` knows the answers.
 
+And the counter of FLOPs imports Triton (a second), to count kernels that a compiler made; it does without where there is none.
+
 The stand-ins below give these answers, let the light submodules load from their files, and load the real package as soon as
 anything else is asked of it, so that code that does want the compiler still gets it. They belong in the sandbox's process and
 must never be installed in a user's own.
@@ -22,6 +24,7 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
+import logging
 import sys
 from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
@@ -40,6 +43,8 @@ COMPILE = "torch._compile"
 SYMBOLIC = "torch.fx.experimental.symbolic_shapes"
 SYMPY = "sympy"
 FUNCTIONS = "torch.utils._sympy.functions"
+TRITON = "triton"
+FLOP_COUNTER = "torch.utils.flop_counter"
 _SYMBOLS = (SYMBOLIC, FUNCTIONS, SYMPY)  # each needs the others in earnest
 _ALL = (DYNAMO, DYNAMO_UTILS, *_SYMBOLS)
 _DECORATORS = ("disable", "assume_constant_result", "allow_in_graph")
@@ -94,6 +99,7 @@ def import_without_compiler(libraries: tuple[str, ...]) -> list[str]:
                 missing.append(library)
             else:
                 _import_or_retreat(library)
+                _import_without_triton(FLOP_COUNTER)
     finally:
         if collecting:
             gc.enable()
@@ -109,6 +115,20 @@ def _import_or_retreat(library: str) -> None:
         for name in [name for name in sys.modules if name.split(".")[0] == library != "torch"]:
             del sys.modules[name]
         importlib.import_module(library)
+
+
+def _import_without_triton(module: str) -> None:
+    """Import it as where Triton is not installed. Whoever asks for Triton later gets it."""
+    if module in sys.modules or TRITON in sys.modules or "torch" not in sys.modules:
+        return
+    sys.modules[TRITON] = None  # type: ignore[assignment]  # the way to say that there is none: importlib, `import_`
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # it says so, and nobody needs to know
+    try:
+        importlib.import_module(module)
+    finally:
+        logging.disable(level)
+        del sys.modules[TRITON]
 
 
 def _install() -> None:

@@ -76,12 +76,22 @@ assert isinstance(sympy.Integer(1), sympy.core.numbers.Integer)
 """
 
 
+CHECKS = """
+load(("torch", "timm", "advisor.verify.static", "advisor.verify.smoke"))
+assert not {"transformers", "triton", "sympy.core", "torch._inductor"} & sys.modules.keys()  # not None either: it may be wanted
+"""
+
+
 def run(script: str) -> None:
     subprocess.run([sys.executable, "-c", _BEGIN + script], check=True, cwd=_ROOT, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def test_a_convolutional_net_trains_without_the_compiler() -> None:
     run(TIMM + _WITHOUT_COMPILER)
+
+
+def test_checks_of_a_convolutional_net_import_no_other_library() -> None:
+    run(CHECKS)
 
 
 @pytest.mark.slow
