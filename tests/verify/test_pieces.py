@@ -52,7 +52,7 @@ def on(job: Job, target: Target) -> Job:
 @pytest.mark.slow
 def test_evidence_put_together_from_pieces_is_that_of_a_whole_check(tmp_path: Path) -> None:
     pieces = Pieces(tmp_path, tmp_path)
-    jobs = [on(make(), card) for make in CHANGES for card in CARDS[:3:2]] + [on(CHANGES[0](), CARDS[1]), on(CHANGES[6](), CARDS[3])]
+    jobs = [on(make(), card) for make in CHANGES[1::2] for card in CARDS[:3:2]] + [on(CHANGES[0](), CARDS[1]), on(CHANGES[6](), CARDS[3])]
     for job in jobs:
         assert bare(check_static(job, pieces)) == bare(check_static(job)), job
 
