@@ -135,7 +135,7 @@ def _serving(ids: Iterable[str], notes: Notes, catalogue: Catalogue) -> tuple[st
 
 
 def _stand_in(said: str, notes: Notes, catalogue: Catalogue) -> tuple[str, ...]:
-    """The model that serves the task and is nearest in kind to one that the catalogue does not have: by the longest name in its name.
+    """The model that serves the task and is nearest in kind to one that the catalogue does not have: by the longest name in its name, of equals the first.
 
     A number behind a name of the catalogue makes it another model ("ResNet-56"), or a misspelt one; a stand-in's names allow for it.
     """
@@ -147,7 +147,7 @@ def _stand_in(said: str, notes: Notes, catalogue: Catalogue) -> tuple[str, ...]:
     fitting = [(mention, fits) for mention, ids in found if (fits := _serving(ids, notes, catalogue))]
     if not fitting:
         return ()
-    mention, ids = max(fitting, key=lambda pair: pair[0].end - pair[0].start)
+    mention, ids = max(fitting, key=lambda pair: (pair[0].end - pair[0].start, -pair[0].start))
     recipe = next((stand_in.recipe for id_ in mention.ids if (stand_in := catalogue.stand_ins.get(id_)) and stand_in.recipe), None)
     if recipe is not None:
         notes.derive("setup.recipe", recipe, quoted(BASE_MODEL, said))
