@@ -103,20 +103,6 @@ def test_the_base_model_gives_its_line(intake) -> None:
     assert intake().facts["setup.base_pretrained"].value is False
 
 
-DETECTION = {"type": "detection", "domain": "CV", "specificTask": "object detection"}
-
-
-def test_a_model_that_the_catalogue_lacks_brings_its_own_recipe(intake) -> None:
-    facts = intake(task=DETECTION, existingSetup={"baseModel": "YOLOv8n"}).facts
-    assert (facts["setup.base_model"].value, facts["setup.recipe"].value) == ("fcos_resnet50_fpn", "yolo")
-    assert "setup.recipe" not in intake(existingSetup={"baseModel": "bert-base"}).facts
-
-
-def test_of_names_as_long_as_one_another_the_first_is_the_model(intake) -> None:
-    facts = intake(task=DETECTION, existingSetup={"baseModel": "DAB-DETR R50"}).facts
-    assert facts["setup.base_line"].value == "deformable_detr"
-
-
 @pytest.mark.parametrize(
     ("said", "bf16", "fp16"),
     [("V100 16GB", False, True), ("A100 40GB", True, True), ("CPU", False, False), ("TPU v4", True, False), ("M2", False, True)],

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from advisor import design
 
 
-def test_the_recipe_goes_to_the_stand_in_alone() -> None:
-    def asked(base: str) -> dict:
-        return {
-            "task": {"type": "detection", "domain": "CV", "specificTask": "custom object detection"},
-            "data": {"size": "3,000 images, 6 classes"},
-            "constraints": {"computeResources": "1x RTX 3090"},
-            "existingSetup": {"baseModel": base},
-        }
+def _recipe_for(base: str) -> dict[str, Any]:
+    request = {
+        "task": {"type": "detection", "domain": "CV", "specificTask": "custom object detection"},
+        "data": {"size": "3,000 images, 6 classes"},
+        "constraints": {"computeResources": "1x RTX 3090"},
+        "existingSetup": {"baseModel": base},
+    }
+    return dict(design(request, "none").to_wire()["recipe"])
 
-    named, own = (design(asked(base), "none").to_wire()["recipe"] for base in ("RTMDet-s", "fcos_resnet50_fpn"))
+
+def test_the_recipe_goes_to_the_stand_in_and_not_to_the_model_itself() -> None:
+    named, own = _recipe_for("RTMDet-s"), _recipe_for("fcos_resnet50_fpn")
     assert named["model"]["id"] == own["model"]["id"] == "fcos_resnet50_fpn"
     assert (named["optimizer"]["name"], own["optimizer"]["name"]) == ("adamw", "sgd")
     assert "ema" in named
     assert "ema" not in own
+
+
+def test_of_names_as_long_as_one_another_the_first_is_the_model() -> None:
+    assert _recipe_for("DAB-DETR R50")["model"]["id"] == "SenseTime/deformable-detr"
