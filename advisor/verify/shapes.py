@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _SCALAR = torch.ops.aten._local_scalar_dense.default
+_UNANNOUNCED = frozenset({_SCALAR, torch.ops.aten._unsafe_view.default})
+"""What looks as if it made a new tensor, and gives a number or a view of its input."""
+_MOST_KNOWN = 200_000  # answers that are kept, of some 200 bytes: a long-lived process forgets them all rather than grow
 
 _Spec = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 
@@ -41,8 +44,13 @@ class ShapeMemory:
             return _made(spec)
         out = func(*args, **kwargs)
         if _is_reproducible(out, args):
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
             self._known[key] = _spec(out)
         return out
+
+
+_SHAPES = ShapeMemory()  # the passes over one model, and over the next, ask for the same
 
 
 class MetaOperators(TorchDispatchMode):
@@ -50,7 +58,6 @@ class MetaOperators(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shapes = ShapeMemory()
         self.has_answered = False  # whether a value was asked for
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -63,7 +70,7 @@ class MetaOperators(TorchDispatchMode):
         if asks_for_a_value(func, args):
             self.has_answered = True
             return answer_scalar(args[0])
-        return self._shapes.run(func, args, kwargs)
+        return _SHAPES.run(func, args, kwargs)
 
 
 class WithoutInitialization(TorchDispatchMode):
@@ -95,6 +102,8 @@ def asks_for_a_value(func: Any, args: Any) -> bool:
 def _effect(func: Any) -> str:
     """`new`: makes tensors and changes none. `in place`: changes values of its first argument, of which meta has none."""
     schema = func._schema
+    if func in _UNANNOUNCED:
+        return "other"
     if not schema.is_mutable:
         return "new" if all(value.alias_info is None for value in schema.returns) else "other"
     changed = [argument.name for argument in schema.arguments if argument.alias_info is not None and argument.alias_info.is_write]
@@ -130,7 +139,7 @@ def _made(spec: Any) -> Any:
 def _is_reproducible(out: Any, args: Any) -> bool:
     """Whether all outputs are dense `meta` tensors with storages of their own: some operators return views unannounced."""
     outs = (out,) if isinstance(out, Tensor) else out
-    if not isinstance(outs, tuple) or not all(item is None or isinstance(item, Tensor | int) for item in outs):
+    if not isinstance(outs, tuple | list) or not all(item is None or isinstance(item, Tensor | int) for item in outs):
         return False
     tensors = [item for item in outs if isinstance(item, Tensor)]
     if not all(t.is_meta and t.storage_offset() == 0 and t.untyped_storage().nbytes() == _bytes(t) for t in tensors):
