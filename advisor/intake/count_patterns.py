@@ -45,7 +45,9 @@ _SHORT = r"(?:s|secs?|seconds?|mins?|minutes?)"
 EACH_LASTS = re.compile(
     rf"\bof\s+(?:about\s+)?{NUMBER}[ -]?{_SHORT}\b(?:\s+each\b)?"
     rf"|{NUMBER}-?{_SHORT}\s(?=(?:[^\W\d_]+\s)?(?:clip|video|recording|utterance|segment)s?\b)"
-    + "".join(rf"|(?<={noun}) of {COUNT} (?:time ?)?(?:steps|points)\b" for noun in ("windows", "segments", "recordings", "sequences", "trials"))
+    + "".join(
+        rf"|(?<={noun}) of {COUNT} (?:time ?)?(?:steps|points)\b" for noun in ("windows", "segments", "recordings", "sequences", "trials")
+    )
 )
 VOLUME = re.compile(rf"(?P<value>{NUMBER})\s*{BYTE_UNIT}")
 BARE = re.compile(rf"(?P<value>{COUNT})(?:\s*(?P<labelled>{LABELLED})\b)?(?:\s*(?P<split>{_SPLIT})\b)?")
