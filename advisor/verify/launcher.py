@@ -37,7 +37,7 @@ from advisor.verify.confine import LARGEST_EXPORT_BYTES, LARGEST_FILE_BYTES, bec
 from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
 from advisor.verify.light_imports import NVML_ANSWERS, import_without_compiler
 
-TICK_S = 0.05  # how often time and memory of running checks are looked at
+TICK_S = 0.1  # how often time and memory of running checks are looked at; it takes less than a hundredth of a processor
 IDLE_TICK_S = 1.0
 GRACE_S = 2.0  # a check minds its time limit itself; this is what it may need to notice
 COLLECT_AFTER = 50_000  # new objects; at CPython's 700, graphs of operators cost a check a tenth of its time, and free nothing
