@@ -11,7 +11,19 @@ import re
 _START, _END = r"(?<![\w.])(?<!\d,)", r"(?![.,]?\d)"
 _DIGITS = r"(?:\d{1,3}(?:[,_' ]\d{3})+(?:\.\d+)?|\d{1,15}(?:\.\d{1,12})?|\.\d{1,12})"
 _EXPONENT = r"(?:e[+-]?\d{1,2})?"
-_MULTIPLES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "mio": 1e6, "million": 1e6, "b": 1e9, "bn": 1e9, "billion": 1e9}
+_MULTIPLES = {
+    "k": 1e3,
+    "thousand": 1e3,
+    "m": 1e6,
+    "mn": 1e6,
+    "mio": 1e6,
+    "million": 1e6,
+    "b": 1e9,
+    "bn": 1e9,
+    "billion": 1e9,
+    "t": 1e12,
+    "trillion": 1e12,
+}
 _WORDS = dict(zip("one two three four five six seven eight nine ten".split(), range(1, 11), strict=True))  # noqa: SIM905 - a list to read
 _WORDS |= {"twelve": 12, "twenty": 20, "fifty": 50, "hundred": 100}
 _NAMED = "|".join(sorted(_WORDS, key=len, reverse=True))
@@ -20,7 +32,7 @@ _MULTIPLE = "|".join(sorted(_MULTIPLES, key=len, reverse=True))
 # Atomic: a number never gives back its last digits or its multiple so that the rest of a pattern may match.
 NUMBER = rf"{_START}(?>{_DIGITS}{_EXPONENT}){_END}"
 COUNT = (
-    rf"{_START}(?>(?:{_DIGITS}{_EXPONENT}{_END}|(?:a|{_NAMED})(?=[ -](?:hundred|thousand|million|billion)\b))"
+    rf"{_START}(?>(?:{_DIGITS}{_EXPONENT}{_END}|(?:a|{_NAMED})(?=[ -](?:hundred|thousand|million|billion|trillion)\b))"
     rf"(?:[ -]?(?:hundred|{_MULTIPLE})\b){{0,3}}|(?:{_NAMED})\b)"
 )
 """A number that may be a word or have a multiple: `10k`, `1.28M`, `two`, `ten thousand`."""

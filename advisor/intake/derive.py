@@ -165,7 +165,7 @@ def _serving(ids: Iterable[str], notes: Notes, catalogue: Catalogue) -> tuple[st
 
 
 def _stand_in(said: str, notes: Notes, catalogue: Catalogue, path: str = BASE_MODEL) -> tuple[str, ...]:
-    """The model that serves the task and is nearest in kind to one that the catalogue does not have: by the longest name in its name.
+    """The model that serves the task and is nearest in kind to one that the catalogue does not have: by the longest name, then the first.
 
     A number behind a name of the catalogue makes it another model ("ResNet-56"), or a misspelt one; a stand-in's names allow for it.
     """
@@ -177,10 +177,10 @@ def _stand_in(said: str, notes: Notes, catalogue: Catalogue, path: str = BASE_MO
     fitting = [(mention, fits) for mention, ids in found if (fits := _serving(ids, notes, catalogue))]
     if not fitting:
         return ()
-    mention, ids = max(fitting, key=lambda pair: pair[0].end - pair[0].start)
+    mention, ids = max(fitting, key=lambda pair: (pair[0].end - pair[0].start, -pair[0].start))
     recipe = next((stand_in.recipe for id_ in mention.ids if (stand_in := catalogue.stand_ins.get(id_)) and stand_in.recipe), None)
     if recipe is not None:
-        notes.derive("setup.recipe", recipe, quoted(BASE_MODEL, said))
+        notes.derive("setup.recipe", recipe, quoted(path, said))
     nearest = _nearest_size(ids, text, catalogue)
     name = catalogue.models[nearest].name
     if _is_closed(text, catalogue):

@@ -121,7 +121,7 @@ def _memory(name: str, memory: Memory | None, design: Design, devices: Mapping[s
         )
     # An upper bound above the device is no proof that training fails, but a recommendation must not gamble with it.
     status = "passed" if high <= limit else "failed"
-    detail = f"{memory.low / GIB:.2f} to {high:.2f} GiB, the peak {memory.peak_at}; the device has {limit:g} GiB"
+    detail = f"{memory.low / GIB:.2f} to {high:.2f} GiB, with the peak in {memory.peak_at}; the device has {limit:g} GiB"
     return shown.model_copy(update={"status": status, "limit": limit, "detail": detail})
 
 

@@ -79,7 +79,7 @@ def _used(pid: int) -> int:
 
 
 def _has_children(pid: int) -> bool:
-    """Told by the kernel where it can tell; going through all processes, twenty times a second, is dear."""
+    """Told by the kernel where it can tell; going through all processes, ten times a second, is dear."""
     try:
         lists = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:  # a thread ended meanwhile

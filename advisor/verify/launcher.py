@@ -38,7 +38,7 @@ from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence,
 from advisor.verify.light_imports import NVML_ANSWERS, import_without_compiler
 from advisor.verify.pieces import Kept, Pieces
 
-TICK_S = 0.05  # how often time and memory of running checks are looked at
+TICK_S = 0.1  # how often time and memory of running checks are looked at; it takes less than a hundredth of a processor
 IDLE_TICK_S = 1.0
 GRACE_S = 2.0  # a check minds its time limit itself; this is what it may need to notice
 PIECES = "pieces"  # the folder, beside those of checks, of what static checks have in common

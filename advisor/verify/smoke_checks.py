@@ -36,7 +36,11 @@ def optimizer_covers(model: nn.Module, optimizer: torch.optim.Optimizer) -> Smok
     left_out = [name for name, parameter in model.named_parameters() if parameter.requires_grad and id(parameter) not in held]
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad and id(parameter) in held]
     faults = [f"it lacks {some(left_out)}"] * bool(left_out) + [f"it holds the frozen {some(frozen)}"] * bool(frozen)
-    return verdict("optimizer_covers", not faults, "; ".join(faults) or f"{len(held)} tensors in {len(optimizer.param_groups)} groups")
+    return verdict(
+        "optimizer_covers",
+        not faults,
+        "; ".join(faults) or f"{counted(len(held), 'tensor')} in {counted(len(optimizer.param_groups), 'group')}",
+    )
 
 
 def finite(trail: Trail) -> SmokeCheck:
@@ -107,7 +111,7 @@ def every_trainable_gets_gradient(model: nn.Module, trail: Trail) -> SmokeCheck:
     return verdict(
         "every_trainable_gets_gradient",
         not without,
-        f"no gradient reaches {some(without)}" if without else f"{len(trail.with_gradient)} tensors",
+        f"no gradient reaches {some(without)}" if without else counted(len(trail.with_gradient), "tensor"),
     )
 
 
@@ -133,7 +137,8 @@ def no_frozen_moves(model: nn.Module, trail: Trail) -> SmokeCheck:
     """Frozen parameters are the same to the bit, and so are the statistics of frozen normalization layers."""
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad] + list(_frozen_statistics(model))
     moved = sorted(trail.moved.intersection(frozen))
-    detail = f"changed though frozen: {some(moved)}" if moved else f"{len(frozen)} frozen tensors unchanged"
+    still = f"{counted(len(frozen), 'frozen tensor')} unchanged" if frozen else "nothing is frozen"
+    detail = f"changed though frozen: {some(moved)}" if moved else still
     return verdict("no_frozen_moves", not moved, detail)
 
 

@@ -123,3 +123,7 @@ def test_an_nvidia_device_says_what_it_can_compute() -> None:
             assert ("fp8" in device.tflops) == (float(device.compute_capability) >= 8.9), device.id
         else:
             assert device.compute_capability is None, device.id
+
+
+def test_no_count_of_parameters_is_from_memory() -> None:
+    assert not [entry.id for entry in models().values() if "memory" in entry.parameters.source]

@@ -157,3 +157,21 @@ def test_sizes_as_published_recipes_write_them(said: str, expected: dict[str, ob
 def test_brackets_that_speak_of_labels_or_splits_are_no_origin(said: str) -> None:
     with pytest.raises(RequestError, match="not understood"):
         read(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "samples", "remark"),
+    [
+        ("7,352 windows of 128 steps, 6 classes", 7_352, "of 128 steps"),
+        ("60k sentences, 18 oddities", 60_000, "18 oddities"),
+        ("9,843 shapes, 40 classes", 9_843, ""),
+    ],
+)
+def test_what_is_counted_beside_the_samples_is_remarked_upon(said: str, samples: int, remark: str) -> None:
+    counts = read(said)
+    assert counts.samples == samples
+    assert not remark or any(remark in text for text in counts.remarks)
+
+
+def test_trillions_are_counted() -> None:
+    assert read("2T tokens").tokens == read("2 trillion tokens").tokens == 2 * 10**12

@@ -62,7 +62,7 @@ def mlp(tmp_path: Path) -> Case:
     ("compression", "export", "wanted"),
     [
         ({}, [], ()),
-        ({"quantization": "bf16"}, ["ONNX (ONNX Runtime)", "TensorRT engine"], ("export.onnx", "compress.bf16")),
+        ({"quantization": "bf16"}, ["ONNX (ONNX Runtime)", "TensorRT engine"], ("compress.bf16", "export.onnx")),
         ({"quantization": "int8-static", "pruning": "…"}, ["ONNX"], ("export.onnx", "compress.int8_static", "compress.pruning")),
         ({"distillation": "…"}, ["torch.export (.pt2)"], ("export.torch_export", "compress.distillation")),
         ({}, ["ONNX (torch.onnx.export with dynamo)"], ("export.onnx",)),

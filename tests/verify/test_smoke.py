@@ -112,6 +112,12 @@ def test_a_gradient_that_is_infinite_fails_though_the_loss_is_finite() -> None:
     assert "gradients are not finite at step 1: head.weight" in smoke_checks.finite(trail).detail
 
 
+def test_a_scaler_that_leaves_out_most_steps_fails_and_one_that_looks_for_its_scale_does_not() -> None:
+    looking, lost = Trail(losses=[1.0] * 4, skipped_steps=2), Trail(losses=[1.0] * 4, skipped_steps=3)
+    assert smoke_checks.finite(looking).status == "passed"
+    assert (smoke_checks.finite(lost).status, "3 left out by the loss scaler" in smoke_checks.finite(lost).detail) == ("failed", True)
+
+
 def test_a_model_that_cannot_see_its_input_does_not_overfit() -> None:
     subject = arm(mlp_job())
     subject.batch["inputs"].zero_()
