@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -18,7 +19,8 @@ from advisor.verify.formulas import FULL, HALF, OFFLOADED, Stage, sharding_stage
 from advisor.verify.loop import TrainingLoop, ZeroGrad, checkpoint_activations
 from advisor.verify.peak import LivePeak, live_peak
 from advisor.verify.priced import EightBitAdam
-from advisor.verify.trace import FREE, Trace, trace_training
+from advisor.verify.repeated import Repeater, Unlike
+from advisor.verify.trace import FREE, Recorder, Trace, trace_training
 from advisor.verify.workload import Workload, workload_of
 
 CONTEXT = 250 * MIB
@@ -84,6 +86,17 @@ def trace_model(
     """
     for parameter in model.parameters():
         parameter.grad = None
+    try:
+        return _trace(model, workload, recipe, target, shapes, zero_grad, is_repeating=True)
+    except Unlike:
+        for parameter in model.parameters():
+            parameter.grad = None
+        return _trace(model, workload, recipe, target, shapes, zero_grad, is_repeating=False)
+
+
+def _trace(
+    model: nn.Module, workload: Workload, recipe: Recipe, target: Target, shapes: Sequence[Batch], zero_grad: ZeroGrad, *, is_repeating: bool
+) -> tuple[Trace, tuple[int, int]]:
     choices = CudaChoices(_AUTOCAST[recipe.precision], compute_capability(target))
     loop = TrainingLoop(model, recipe, workload, choices, shapes or [workload.batch(recipe.batch.per_device)], zero_grad)
 
@@ -94,8 +107,12 @@ def trace_model(
         return make_optimizer(groups, recipe, foreach=recipe.optimizer.name not in _NO_FOREACH_OF_ITS_OWN)
 
     workspace = 0 if target.kind not in _CUDA else WORKSPACE_HOPPER if choices.capability >= 9 else WORKSPACE
+
+    def around(recorder: Recorder) -> AbstractContextManager[None]:
+        return Repeater(model, recorder, choices).on() if is_repeating else nullcontext()
+
     with choices:
-        trace = trace_training(model, loop, optimizer, workspace=workspace, steps=max(2, len(shapes)))
+        trace = trace_training(model, loop, optimizer, workspace=workspace, steps=max(2, len(shapes)), around=around)
     logits = getattr(loop.outputs, "logits", loop.outputs)
     trace = shard_trace(trace, model, recipe)
     return trace, (logits.shape[-1], logits.numel()) if isinstance(logits, torch.Tensor) else (0, 0)
