@@ -7,13 +7,14 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 _LEAST_LAYERS = 3  # layers without parts of their own: repeating fewer saves nothing
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
-_PLACES = frozenset({"layer_idx", "layer_id", "layer_index", "layer_number", "block_idx", "idx"})
-"""Attributes that say which of its kind a block is. Whether the block heeds them shows when several are run."""
+_PLACES = frozenset({"layer_idx", "layer_id", "layer_index", "layer_number", "block_idx", "idx", "target_name"})
+"""Attributes that say which of its kind a block is; the last is peft's. Whether the block heeds them shows when several are run."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ def _signature(block: nn.Module) -> Hashable:
 
 def _plain(value: Any) -> Hashable:
     """A setting as a value that can be compared; any other object is equal to itself alone."""
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | float | str | torch.device | torch.dtype):
         return (type(value), value)
     if isinstance(value, tuple | list):
         return tuple(map(_plain, value))
     if isinstance(value, dict):
-        return tuple((str(key), _plain(each)) for key, each in value.items())
+        return tuple((str(key), _plain(each)) for key, each in value.items() if key not in _PLACES)
     return id(value)

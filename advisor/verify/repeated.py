@@ -22,7 +22,7 @@ from advisor.verify.cuda_choices import CudaChoices
 from advisor.verify.trace import FREE, WORKSPACE_ORIGIN, Recorder
 
 _ENDS = 2  # blocks at either end of a stack that are run while the kind is not known
-_INCOMING = -1  # stands for the gradient of a block's output among its allocations
+_INCOMING = -1  # stands for the gradient of a block's output among its allocations; -2, -3 … for its arguments
 _Token = tuple[int, int]  # which of the block's allocations, in order, and its size or FREE
 _Spec = tuple[tuple[int, ...], tuple[int, ...], torch.dtype, bool]  # shape, strides, and whether it is a view
 
@@ -79,12 +79,13 @@ class _Kind:
         self.forward = self.forward or seen
 
     def learn_backward(self, seen: _Backward, releases: list[tuple[int, int]]) -> None:
-        """A release shows in a block only if nobody holds the argument longer: the longest list tells most."""
+        """A release shows only in the block that is the last to hold the argument: what all of them show is put together."""
         self.pending -= 1
-        long, short = sorted((self.releases, releases), key=len, reverse=True)
-        rest = iter(long)
-        self.is_refused |= (self.backward is not None and self.backward != seen) or not all(each in rest for each in short)
-        self.backward, self.releases = self.backward or seen, long
+        longer, shorter = sorted((self.releases, releases), key=len, reverse=True)
+        together = sorted([*longer, *(each for each in shorter if each not in longer)], key=lambda release: release[0])
+        is_clear = len({argument for _, argument in together}) == len(together)
+        self.is_refused |= (self.backward is not None and self.backward != seen) or not is_clear
+        self.backward, self.releases = self.backward or seen, together
 
     def is_dead(self, cast: int) -> bool:
         """Whether autocast was the last to hold this cast of a weight: known from before, or from the block just run."""
@@ -217,7 +218,7 @@ class _Run:
         marked = None
         if entering is not None:
             self._input = (entering.untyped_storage()._cdata, self.recorder.number_of(entering) or 0)
-            marked = torch.ops.aten.alias(entering)  # a node of its own: its turn comes when the block's backward pass is over
+            marked = torch.ops.aten.alias(entering) if entering._is_view() else _Entering.apply(entering)
             args, kwargs = _replaced((args, kwargs), entering, marked)
         start, casts, counts = len(trace.events), set(self.choices.casts), (trace.convolutions, trace.depthwise)
         out = forward(*args, **kwargs)
@@ -292,7 +293,7 @@ class _Run:
         alive = (self._held | set(range(self._of_forward, len(own.numbers)))) - self._dead - {i for i, size in tokens if size == FREE}
         if not self._dead <= self._casts.keys() or not alive <= {self._output, leaving, *(i for _, i, _ in gradients)}:
             raise _Open
-        first = {**own.index, self._incoming: _INCOMING}
+        first = {number: _INCOMING - 1 - place for place, number in enumerate(self.numbers)} | own.index | {self._incoming: _INCOMING}
         new = own.numbers[self._of_forward :]
         if any(sums[number] not in first for number in new if number in sums):
             raise _Open
@@ -306,7 +307,7 @@ class _Repeat:
 
     def __init__(self, call: _Call, held: dict[int, Tensor]) -> None:
         self.recorder, self.choices, self.kind, self.parameters = call.recorder, call.choices, call.kind, call.parameters
-        self.place, self._held = call.place, held
+        self._given, self._held = call.numbers, held
         self._entering = None if call.place is None else call.given[call.place]
         self._numbers: list[int] = []
         self._output: Tensor | None = None  # where the block's graph keeps it
@@ -356,7 +357,10 @@ class _Repeat:
         self._emit(backward.tokens, backward.origins, gradient, kind.releases)
         self._held.clear()
         for index, first in backward.sums:
-            self.recorder.trace.sums[self._numbers[index]] = incoming if first == _INCOMING else self._numbers[first]
+            others = [incoming, *self._given]
+            summand = self._numbers[first] if first >= 0 else others[_INCOMING - first]
+            if summand is not None:
+                self.recorder.trace.sums[self._numbers[index]] = summand
         for position, index, spec in backward.gradients:
             self.parameters[position].grad = self._made(spec, self._numbers[index])
         return self._made(backward.spec, self._numbers[backward.outgoing])
@@ -410,6 +414,18 @@ class _Expiry:
 
     def __del__(self) -> None:
         self._repeat.expire(self._cast)
+
+
+class _Entering(torch.autograd.Function):
+    """A node of its own before a block: its turn comes when the block's backward pass is over."""
+
+    @staticmethod
+    def forward(_: Any, entering: Tensor) -> Tensor:
+        return entering.detach()
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0]
 
 
 class _Repeated(torch.autograd.Function):
