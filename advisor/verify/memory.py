@@ -95,7 +95,14 @@ def trace_model(
 
 
 def _trace(
-    model: nn.Module, workload: Workload, recipe: Recipe, target: Target, shapes: Sequence[Batch], zero_grad: ZeroGrad, *, is_repeating: bool
+    model: nn.Module,
+    workload: Workload,
+    recipe: Recipe,
+    target: Target,
+    shapes: Sequence[Batch],
+    zero_grad: ZeroGrad,
+    *,
+    is_repeating: bool,
 ) -> tuple[Trace, tuple[int, int]]:
     choices = CudaChoices(_AUTOCAST[recipe.precision], compute_capability(target))
     loop = TrainingLoop(model, recipe, workload, choices, shapes or [workload.batch(recipe.batch.per_device)], zero_grad)
