@@ -19,7 +19,7 @@ from advisor.verify.formulas import FULL, HALF, OFFLOADED, Stage, sharding_stage
 from advisor.verify.loop import TrainingLoop, ZeroGrad, checkpoint_activations
 from advisor.verify.peak import LivePeak, live_peak
 from advisor.verify.priced import EightBitAdam
-from advisor.verify.repeated import Repeater, Unlike
+from advisor.verify.repeated import Repeater
 from advisor.verify.trace import FREE, Recorder, Trace, trace_training
 from advisor.verify.workload import Workload, workload_of
 
@@ -88,7 +88,7 @@ def trace_model(
         parameter.grad = None
     try:
         return _trace(model, workload, recipe, target, shapes, zero_grad, is_repeating=True)
-    except Unlike:
+    except Exception:  # `Unlike`, or what a model has against blocks that are not run: run whole, it has the last word
         for parameter in model.parameters():
             parameter.grad = None
         return _trace(model, workload, recipe, target, shapes, zero_grad, is_repeating=False)

@@ -322,7 +322,7 @@ class _Repeat:
         trace.depthwise += known.convolutions[1]
         for position, index in known.casts:
             parameter = self.parameters[position]
-            self.choices.casts[id(parameter)] = (parameter, _Expiry(self, index))  # type: ignore[assignment]
+            self.choices.casts[id(parameter)] = (parameter, _Expiry(self, index))
         self.kind.output = self._numbers[known.output]
         output = self.output() if entering is None else _Repeated.apply(entering, self)
         return (output, *[None] * (known.outputs - 1)) if known.outputs else output
