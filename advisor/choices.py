@@ -35,7 +35,7 @@ class Choice(BaseModel):
 class Applicability(Choice):
     """Whether deep learning is the tool, and what to use where it is not."""
 
-    name: Literal["design", "use_instead", "not_covered"]
+    name: Literal["design", "use_instead", "train_nothing", "not_covered"]
     reason: str
     instead: list[str] = Field(default_factory=list)
 
@@ -266,7 +266,7 @@ class Practice(Choice):
         "experiment_tracking", "cross_validation", "error_analysis", "self_supervised_pretraining", "active_learning", "ensembling",
         "few_shot", "domain_shift", "real_time", "long_tail", "imbalance", "noisy_labels", "weak_labels", "continual_learning", "privacy",
         "interpretability", "fairness", "monitoring", "cloud", "multi_node",
-        "reproduction",
+        "reproduction", "federated", "subject",
     ]  # fmt: skip
     text: str
 

@@ -88,7 +88,13 @@ class BreakdownError(AdvisorError):
         super().__init__((Fault(Place(path=path), message),))
 
 
+PART = 4  # "latency" means latencyRequirement; shorter parts stand in too many names
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A closing clause with the nearest known name, or nothing."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.6) or [
+        whole for whole in names if len(name) >= PART and name.lower() in whole.lower()
+    ]
     return f"; did you mean {near[0]!r}?" if near else ""

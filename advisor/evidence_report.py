@@ -69,6 +69,10 @@ def smoke_figures(smoke: SmokeEvidence | Refusal | None) -> dict[str, Quantity]:
     return figures
 
 
+_OPEN_NETWORK = "network not isolated: this system lets no process leave the network, so that checks ran with access to it"
+_OPEN_DISK = "files not protected: this system has no Landlock, so that checks could write wherever the user can"
+
+
 def verification_notices(best: Tried) -> list[Notice]:
     """What about the checks themselves the reader must know: predictions that missed, and a sandbox that was not closed."""
     missed = [
@@ -76,11 +80,16 @@ def verification_notices(best: Tried) -> list[Notice]:
         for check in best.predictions
         if check.status == "failed"
     ]
-    evidence = (best.assessment.evidence, best.smoke)
-    if all(one.is_network_isolated for one in evidence if isinstance(one, StaticEvidence | SmokeEvidence)):
-        return missed
-    open_network = "network not isolated: this system lets no process leave the network, so that checks ran with access to it"
-    return [*missed, Notice(kind="sandbox", text=open_network)]
+    evidence = [one for one in (best.assessment.evidence, best.smoke) if isinstance(one, StaticEvidence | SmokeEvidence)]
+    left_open = [
+        Notice(kind="sandbox", text=text)
+        for text, is_closed in (
+            (_OPEN_NETWORK, all(one.is_network_isolated for one in evidence)),
+            (_OPEN_DISK, all(one.is_writing_confined for one in evidence)),
+        )
+        if not is_closed
+    ]
+    return [*missed, *left_open]
 
 
 def workflow(best: Tried, facts: Facts) -> list[WorkflowStep]:

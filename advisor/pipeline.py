@@ -132,6 +132,13 @@ def _answer(
 # --- the four answers ------------------------------------------------------------------------------------------------
 
 
+VERDICTS = {
+    "use_instead": "Deep learning is not the tool for this",
+    "train_nothing": "Nothing has to be trained for this",
+    "not_covered": "This is not covered yet",
+}
+
+
 def _applicability(session: Session) -> c.Applicability | None:
     slots = [slot for slot in session.knowledge.rules.slots if slot.name == "applicability"]
     outcomes, _ = decide(session.knowledge.rules, slots, session.facts)
@@ -142,8 +149,9 @@ def _not_applicable(session: Session, applies: c.Applicability) -> r.Report:
     outcomes = _request_outcomes(session)
     kept: Outcomes = {name: outcomes[name] for name in ("applicability", "issues") if name in outcomes}
     instead = [r.Baseline(name=name, why=p.fill(applies.reason, session.facts)) for name in applies.instead]
-    verdict = "Deep learning is not the tool for this" if applies.name == "use_instead" else "This is not covered yet"
-    headline = f"{verdict}. {p.fill(applies.reason, session.facts)}" + (f" Use {', '.join(applies.instead)}." if applies.instead else "")
+    headline = f"{VERDICTS[applies.name]}. {p.fill(applies.reason, session.facts)}" + (
+        f" Use {', '.join(applies.instead)}." if applies.instead else ""
+    )
     return _report(session, r.Status.NOT_APPLICABLE, headline, kept, baselines=instead)
 
 

@@ -81,6 +81,9 @@ class TaskReader:
         """Fill in the id as soon as it is known, then the request: an envelope's, or a bare one named by its hash."""
         if not isinstance(data, dict):
             raise _Fault("bad_request", "a line must be a JSON object")
+        if "request" not in data and "id" in data:
+            found["id"] = self._new(data["id"])
+            raise _Fault("bad_request", 'is missing: a line with an id is written {"id": …, "request": {…}}', "request")
         if "request" not in data:
             found.update(id=_content_hash(data), request=data)
             return

@@ -61,10 +61,14 @@ class StandIn(Entry):
 
     names: list[str] = Field(min_length=1)
     by: list[str] = Field(min_length=1, description="ids of models; of those that serve the task, the first, or the nearest in size")
+    closed: bool = Field(False, description="whether their weights are not published, so that only their provider can train them")
+    recipe: str | None = Field(
+        default=None, description="the line of the names, where rules have a recipe of its own for it (`model.recipe`)"
+    )
 
     @property
     def id(self) -> str:
-        return f"{self.names[0]}: {self.by[0]}"
+        return f"{self.names[0]}: {self.by[0].replace('/', ' ')}"  # a slash would make the model's own name one of its names
 
     @property
     def name(self) -> str:

@@ -13,9 +13,11 @@ Only the parser is imported at the start; each command imports what it needs.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from advisor import __version__
 from advisor.cli.estimate_parser import add_estimate_command
@@ -32,6 +34,7 @@ COMMANDS = {
     "rules": "rules",
     "cache": "caching",
 }
+WRONG_CHOICE = re.compile(r"invalid choice: '(?P<said>[^']*)' \(choose from (?P<known>.*)\)")
 DEPTHS = ("none", "static", "smoke")
 
 
@@ -54,10 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report(error)
 
 
+class Parser(argparse.ArgumentParser):
+    """Names the nearest of the choices where an argument is none of them."""
+
+    def error(self, message: str) -> NoReturn:
+        from advisor.errors import did_you_mean
+
+        wrong = WRONG_CHOICE.search(message)
+        super().error(message + did_you_mean(wrong["said"], re.findall(r"[\w-]+", wrong["known"])) if wrong else message)
+
+
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="advisor", description="From a description of a deep-learning problem to a checked design report."
-    )
+    parser = Parser(prog="advisor", description="From a description of a deep-learning problem to a checked design report.")
     parser.add_argument("--version", action="version", version=f"advisor {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_design(commands)

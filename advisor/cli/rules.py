@@ -32,7 +32,7 @@ def lint(arguments: argparse.Namespace) -> int:
 
     try:
         knowledge = _knowledge(arguments)
-        context = Context(knowledge, catalogue.models(), arguments.as_of, catalogue.devices(), catalogue.datasets())
+        context = Context(knowledge, catalogue.models(), arguments.as_of, catalogue.devices(), catalogue.datasets(), catalogue.stand_ins())
         findings = check(context)
     except KnowledgeError as error:
         findings = [Finding(fault.place, LOADING, fault.message) for fault in error.faults]

@@ -13,6 +13,7 @@ from advisor.quantity import NUMBER, number
 
 FORMS = ("RTX 3060 12GB", "8x V100")
 MAX_DEVICES = 100_000
+PHONE = "phone-soc-flagship-2024"
 NEAR_DEVICE = 0.5  # device names are short: "RTX 9999" and "RTX 3090" share little more than half
 SAME_MEMORY = 0.1  # a card of "80 GB" may be listed with 79.6
 
@@ -67,6 +68,10 @@ _TIMES = re.compile(r"(?<![\w.])(\d{1,5})[x×](?=\d+\s?gi?b)")
 _PLURAL = re.compile(r"s(?!\w)")
 # Beside a device's name, these and numbers tell its memory and its board, not another device.
 _PLAIN = frozenset({"gb", "g", "gib", "sxm", "pcie", "nvl", "hbm", "e", "nvidia", "geforce", "tesla", "amd", "apple", "google", "intel"})
+_PHONE_MODEL = re.compile(r"(?: ?(?:\d{1,2}[a-z]?|pro|max|plus|mini|ultra|se|s\d{1,2}|fold|note|galaxy|pixel)(?!\w))+")
+_OFFLINE = re.compile(
+    r"\b(?:(?:no|without) (?:internet|network|cloud)(?: (?:access|connection))?|offline|air[- ]gapped|on[- ]premises?(?: only)?)\b"
+)
 _WORDS = words(
     """
     train deploy deployed run running serve serving with each of the a an and on in for only x via per have has we one our from device
@@ -104,6 +109,8 @@ class _Reader:
         text = self.text
         text.refuse_negative()
         slice_ = self._slice()
+        if offline := text.take(_OFFLINE):
+            self.remarks.append(f"{offline[0]!r} is a matter of fetching weights and data beforehand, and changes no figure")
         text.left = _TIMES.sub(r"\1x ", text.left)
         host = text.take(_HOST_MEMORY)
         mentions = self._mentions()
@@ -141,7 +148,10 @@ class _Reader:
     def _mentions(self) -> list[Mention]:
         mentions = self.index.find(self.text.left)
         for mention in mentions:
-            plural = _PLURAL.match(self.text.left, mention.end)
+            is_phone = PHONE in mention.ids
+            plural = (_PHONE_MODEL if is_phone else _PLURAL).match(self.text.left, mention.end)
+            if is_phone and plural:
+                self.remarks.append(f"the catalogue has one phone: {self.entries[PHONE].name}; its figures are used")
             self.text.blank(mention.start, plural.end() if plural else mention.end)
         return mentions
 

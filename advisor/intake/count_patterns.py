@@ -18,6 +18,8 @@ _TAIL = rf"(?:\s+(?:of|from|with|about)(?:\s+(?:(?:in|and|the|a|our|to)\s+)?{_WO
 _SPLIT = r"train(?:ing)?|val(?:id(?:ation)?)?|dev|test(?:ing)?|held[- ]out"
 LABELLED = r"labell?ed|annotated"
 
+# "1.200 photos", "12.000 mails": points between thousands, as half of Europe writes them; no count has a fraction.
+POINTED = re.compile(rf"(?<![\w.,])[1-9]\d{{0,2}}(?:\.\d{{3}})+(?![\w.,%])(?!\s*(?:{DURATION}|{BYTE_UNIT}))")
 PLUS = re.compile(r"(?<=[\dkmb])\+(?=\s|$)")
 RANGE = re.compile(rf"(?:\b(?:between|from)\s+)?(?P<low>{COUNT})\s*(?:-|\bto\b|\band\b|\.\.)\s*(?P<high>{COUNT})")
 PER_CLASS = re.compile(
@@ -31,7 +33,10 @@ TOKENS = re.compile(
     rf"(?P<value>{COUNT})\s*(?:(?:[^\W\d_]+\s)?tokens\b|(?<=[mb] )(?:words|characters)\b){_TAIL}"
 )  # a corpus: millions of words
 # "7 series x 17,420 steps": the sign of a product between two counts, where each is told by its own noun.
-TIMES = re.compile(rf"(?<=[a-z])\s[x×]\s(?={COUNT}\s+(?:time )?(?:steps?|timesteps?|points?|columns?|features?|variables?)(?!\w))")
+TIMES = re.compile(
+    rf"(?<=[a-z])\s[x×]\s(?={COUNT}\s+(?:time )?(?:steps?|timesteps?|points?|columns?|features?|variables?|channels?|"
+    r"series|sensors?|stores?|shops?|products?|skus|patients?|subjects?|sites?|stations?|hours|days|weeks|months|quarters|years)(?!\w))"
+)
 OF_LENGTH = re.compile(rf"\bof length (?P<value>{COUNT})(?!\w)")
 # What stands in brackets without a number, and says nothing of labels or splits, is where the data come from.
 ORIGIN = re.compile(r"\((?![^()]*(?:label|annot|train|test|valid|held|per |each|not |no ))[^()\d]*\)")
@@ -40,6 +45,7 @@ _SHORT = r"(?:s|secs?|seconds?|mins?|minutes?)"
 EACH_LASTS = re.compile(
     rf"\bof\s+(?:about\s+)?{NUMBER}[ -]?{_SHORT}\b(?:\s+each\b)?"
     rf"|{NUMBER}-?{_SHORT}\s(?=(?:[^\W\d_]+\s)?(?:clip|video|recording|utterance|segment)s?\b)"
+    + "".join(rf"|(?<={noun}) of {COUNT} (?:time ?)?(?:steps|points)\b" for noun in ("windows", "segments", "recordings", "sequences", "trials"))
 )
 VOLUME = re.compile(rf"(?P<value>{NUMBER})\s*{BYTE_UNIT}")
 BARE = re.compile(rf"(?P<value>{COUNT})(?:\s*(?P<labelled>{LABELLED})\b)?(?:\s*(?P<split>{_SPLIT})\b)?")

@@ -18,6 +18,7 @@ from advisor.intake.count_patterns import (
     PERIOD,
     PLURAL,
     PLUS,
+    POINTED,
     RANGE,
     TIMES,
     TOKENS,
@@ -37,6 +38,8 @@ TEXTS, PICTURES = (
     frozenset({"image", "photo", "picture", "video"}),
 )
 
+STEP_OF = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}  # "120 series x 900 days"
+
 _WORDS = words(
     """
     of in the and a with into across for our all total overall dataset data set size we have are there is training available from each
@@ -51,6 +54,7 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     found = Found()
     whole = text.left
     _bounds(text, found)
+    _pointed(text, found)
     sizes = [min(int(match["width"]), int(match["height"])) for match in text.take_all(IMAGE_SIZE)]
     _ranges(text, found)
     text.refuse_negative()
@@ -67,8 +71,11 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
         text.fail("is a volume; say how many samples there are", [volume.span()])
     _labels(text, found)
     _items(text, nouns, found)
-    days = [number(match["value"]) * seconds(match["unit"]) / DAY for match in text.take_all(PERIOD)]
+    periods = text.take_all(PERIOD)
+    days = [number(match["value"]) * seconds(match["unit"]) / DAY for match in periods]
     frequency = next((name for name, pattern in nouns.frequencies.items() if pattern.search(whole)), None)
+    if frequency is None and periods and found.by.get("series") and (frequency := STEP_OF.get(periods[0]["unit"].rstrip("s"))):
+        found.remarks.append(f"{periods[0][0].strip()!r} of each series is read as {frequency} steps")
     for pattern in nouns.frequencies.values():
         text.take_all(pattern)
     names = _names(text)
@@ -104,6 +111,14 @@ def _bounds(text: Text, found: Found) -> None:
     if PLUS.search(text.left):
         text.left = PLUS.sub(" ", text.left)
         found.remarks.append("is a lower bound, read as the number itself")
+
+
+def _pointed(text: Text, found: Found) -> None:
+    """Points between thousands become commas: of things that are counted there are whole ones only."""
+    for match in list(POINTED.finditer(text.left)):
+        commas = match[0].replace(".", ",")
+        text.left = text.left[: match.start()] + commas + text.left[match.end() :]
+        found.remarks.append(f"{match[0]!r} is read as {commas}")
 
 
 def _ranges(text: Text, found: Found) -> None:
@@ -172,7 +187,9 @@ def _bare(text: Text, found: Found) -> None:
         if found.noun.rstrip("s") != "node" and "unlabelled" not in found.by:
             text.fail("may mean classes or labelled samples; write '5 classes' or '140 labelled'", [labels.span()])
         found.labelled.append(_whole_number(text, labels["value"], labels.span()))
-    unknown = text.take(PLURAL) if not found.by else None
+    if found.by.get("samples"):
+        found.remarks += [f"{match[0].strip()!r} decides nothing here" for match in text.take_all(PLURAL)]
+    unknown = text.take(PLURAL) if found.by.keys().isdisjoint(("samples", "steps", "series")) else None
     if unknown:
         found.by["samples"] = [_whole_number(text, unknown["value"], unknown.span())]
         found.noun = unknown["noun"]
@@ -194,8 +211,7 @@ def _whole_number(text: Text, said: str, span: tuple[int, int]) -> int:
     if value >= MOST:
         text.fail("is more than there can be", [span])
     if ("." in said and re.fullmatch(r"[\d.]+", said)) or abs(value - round(value)) > 1e-6 * value:
-        thousands = f"; if thousands are meant, write {said.replace('.', ',')}" if re.fullmatch(r"\d{1,3}\.\d{3}", said) else ""
-        text.fail(f"is no whole number{thousands}", [span])
+        text.fail("is no whole number", [span])
     return round(value)
 
 

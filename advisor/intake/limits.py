@@ -47,7 +47,7 @@ _GPU_HOURS = re.compile(rf"(?P<value>{COUNT})\s*(?:[a-z]{{1,2}}\d{{1,4}}[- ]|gpu
 _WALL = re.compile(rf"(?P<value>{COUNT})\s*(?P<unit>{DURATION})")
 _VAGUE = re.compile(
     r"\W*(?:(?:very |quite |rather )?(?:limited|low|small|tight|minimal|modest|moderate|medium|flexible|open|free|large|high|academic|"
-    r"student|generous|no|zero)(?: budget| tier| only)?|low[- ]cost|cheap)\W*"
+    r"student|generous|no|zero)(?: budget| tier| only)?|low[- ]cost|cheap|no cloud|(?:no cloud, )?on[- ]prem(?:ises?)?(?: only)?)\W*"
 )
 _BUDGET_WORDS = words(
     """

@@ -13,6 +13,7 @@ _RUN = re.compile(r"(?<=\d)x(?=[^\W\d_])|[^\W\d_]+|\d+")
 _GAP = re.compile(r"[\s_./-]{0,2}")
 MAX_NAME = 200
 NEAR = 0.6
+_ALIKE = str.maketrans("oli", "011")  # letters that are typed for digits: "resnet-5O", "efficientnet-bo"
 
 
 class Named(Protocol):
@@ -54,6 +55,7 @@ class NameIndex:
                     self._with.setdefault(run, {})[entry.id] = None
                 if runs and entry.id not in ids.setdefault(runs, []):
                     ids[runs].append(entry.id)
+        self._alike = {joined.translate(_ALIKE): name for joined, name in reversed(self._shown.items())}
         self._ids = {runs: tuple(found) for runs, found in ids.items()}
         self._whole = {_joined(runs): found for runs, found in reversed(self._ids.items())}
         self._longest = max(map(len, self._ids), default=0)
@@ -99,8 +101,9 @@ class NameIndex:
 
     def nearest(self, text: str, *, likeness: float = NEAR) -> str | None:
         """The known name most like the text, if it is at least that much like it (as difflib's ratio)."""
-        near = get_close_matches(_joined(found[0] for found in _RUN.finditer(text[:MAX_NAME].lower())), self._shown, n=1, cutoff=likeness)
-        return self._shown[near[0]] if near else None
+        asked = _joined(found[0] for found in _RUN.finditer(text[:MAX_NAME].lower())).translate(_ALIKE)
+        near = get_close_matches(asked, self._alike, n=1, cutoff=likeness)
+        return self._alike[near[0]] if near else None
 
 
 def _spellings(entry: Named) -> Iterable[str]:

@@ -11,12 +11,13 @@ from advisor.intake.catalogue import Catalogue
 from advisor.intake.describe import TASK_FACTS, is_contrast, note_numbers, note_phrases, note_rest
 from advisor.intake.notes import SHOWN, Notes
 from advisor.intake.text import lowered, quoted
-from advisor.intake.words import Hit
+from advisor.intake.words import Hit, hint_of
 from advisor.request import Request
 
 NUMBERS = ("data.classes", "data.image_size", "data.horizon", "data.context", "data.tokens")
+SHOWN_KINDS = 6
 MISSPELT = 0.8  # as difflib's ratio: a letter or two wrong, and no other word
-DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK = "task.type", "task.domain", "task.specificTask"
+DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK, SIZE = "task.type", "task.domain", "task.specificTask", "data.size"
 
 
 def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[DatasetEntry]:
@@ -24,9 +25,9 @@ def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[Data
     task, said = request.task, request.task.specific_task or ""
     lexicon = notes.words.lexicon
     types = _values(lexicon.hits(task.type, ("type",)))
-    domains = _values(lexicon.hits(task.domain, ("domain",)))
+    domains = _values(lexicon.hits(task.domain, ("domain",))) or _domains_elsewhere(request, notes, types)
     named = catalogue.named_datasets(lowered(said))
-    kinds = lexicon.hits(said, ("kind",))
+    kinds, hints = lexicon.hits(said, ("kind",)), []
     in_type = lexicon.hits(task.type, ("kind",))
     _note_wants(notes, {DETAIL_TASK: said, DETAIL_TYPE: task.type})
     if kinds:
@@ -34,7 +35,7 @@ def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[Data
     elif in_type:
         _note_kind(notes, DETAIL_TYPE, task.type, in_type, types, domains)
     if "task.kind" not in notes.facts:
-        _derive_kind(notes, request, types, domains, [entry for entry, _ in named])
+        hints = _derive_kind(notes, request, types, domains, [entry for entry, _ in named])
     if not types and not in_type and "task.wants" not in notes.facts:
         notes.not_understood(DETAIL_TYPE, task.type)
     if not domains:
@@ -43,7 +44,7 @@ def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[Data
     own = {"data.labels": request.data.label_availability, "setup.framework": request.existing_setup.framework}
     spans = note_phrases(notes, DETAIL_TASK, said, (*TASK_FACTS, *(fact for fact, field in own.items() if field is None)))
     spans += note_numbers(notes, DETAIL_TASK, said, NUMBERS)
-    spans += [(hit.start, hit.end) for hit in (*kinds, *lexicon.hits(said, ("type", "domain", "task.wants", *own)))]
+    spans += [(hit.start, hit.end) for hit in (*kinds, *hints, *lexicon.hits(said, ("type", "domain", "task.wants", *own)))]
     spans += [span for _, span in named]
     if said.strip() and spans:
         note_rest(notes, DETAIL_TASK, said, spans)
@@ -96,13 +97,14 @@ def _note_unknown_task(notes: Notes, said: str) -> None:
     notes.notice("not understood", f"{quoted(DETAIL_TASK, said)} names no task that is known{near}; {taken}; say it as facts.task.kind")
 
 
-def _note_misfit(notes: Notes, detail: str, types: list[str], domains: list[str]) -> None:
+def _note_misfit(notes: Notes, detail: str, types: list[str], domains: list[str], meant: list[str]) -> None:
     """A type and a domain of which no task has both: the domains that the type goes with, and the types that go with the domain."""
     kinds = notes.words.kinds.values()
     elsewhere = sorted({domain for kind in kinds if not set(types).isdisjoint(kind.types) for domain in kind.domains})
     here = sorted({type_ for kind in kinds if not set(domains).isdisjoint(kind.domains) for type_ in kind.types})
     known = f"{', '.join(types)} is known of {', '.join(elsewhere) or 'no domain alone'}, and {', '.join(domains)} of {', '.join(here)}"
-    notes.notice("contradiction", f"{detail}: no task that is known is both; {known}; correct one of them, or say facts.task.kind")
+    near = f"; {meant[0]} comes nearest" if meant else ""
+    notes.notice("contradiction", f"{detail}: no task that is known is both; {known}{near}; correct one of them, or say facts.task.kind")
 
 
 def _is_inside(hits: list[Hit], other: str, kind: str) -> bool:
@@ -111,12 +113,60 @@ def _is_inside(hits: list[Hit], other: str, kind: str) -> bool:
     return all(any(hit.start < own.end and own.start < hit.end for own in mine) for hit in hits if hit.value == other)
 
 
-def _derive_kind(notes: Notes, request: Request, types: list[str], domains: list[str], datasets: list[DatasetEntry]) -> None:
+def _domains_elsewhere(request: Request, notes: Notes, types: list[str]) -> list[str]:
+    """The domain that the specific task or the data tell of, where task.domain names a field of work ("medical") and no kind of data."""
+    for path, said in ((DETAIL_TASK, request.task.specific_task), (SIZE, request.data.size if types else None)):
+        hits = notes.words.lexicon.hits(str(said or ""), ("domain",))
+        if hits:
+            domains = _values(hits)
+            read = f"{quoted(DETAIL_DOMAIN, request.task.domain)} is no kind of data; it is read as {' and '.join(domains)}"
+            notes.notice("read as", f'{read}, as {path} says "{hits[0].said}"')
+            return domains
+    return []
+
+
+def _hints(request: Request, notes: Notes, types: list[str], domains: list[str]) -> tuple[str, list[Hit]]:
+    """Words that tell which of the tasks of this type and domain it is, and where they stand: "CT scans" to be segmented are volumes."""
+    kinds = notes.words.kinds
+    fitting = {hint_of(name) for name, kind in kinds.items() if kind.is_in(domains) and (not types or kind.accepts(types))}
+    for path, said in ((DETAIL_TASK, request.task.specific_task), (SIZE, request.data.size)):
+        hits = notes.words.lexicon.hits(str(said or ""), map(hint_of, kinds))
+        if found := [hit for hit in hits if hit.phrase.about in fitting]:
+            return path, found
+    return "", []
+
+
+def _note_hinted(notes: Notes, path: str, said: str, hits: list[Hit]) -> None:
+    weights: dict[str, int] = {}
+    for hit in hits:
+        weights[str(hit.value)] = weights.get(str(hit.value), 0) + hit.phrase.weight
+    best = [kind for kind, weight in weights.items() if weight == max(weights.values())]
+    if len(best) > 1:
+        notes.notice("ambiguous", f"{quoted(path, said)} may mean {' or '.join(sorted(best))}; say which as facts.task.kind")
+        return
+    word = next(hit.said for hit in hits if hit.value == best[0])
+    notes.notice("read as", f'{quoted(path, said)} is read as {best[0]}, for "{word}"; say facts.task.kind where it is another')
+    notes.state("task.kind", best[0], quoted(path, said), path, origin=Origin.DERIVED)
+
+
+def _derive_kind(notes: Notes, request: Request, types: list[str], domains: list[str], datasets: list[DatasetEntry]) -> list[Hit]:
+    """The kind from what is named beside it; returns the hints that stand in the specific task."""
     kinds = notes.words.kinds
     for entry in datasets:
         if entry.task in kinds and kinds[entry.task].suits(types):
             notes.state("task.kind", entry.task, f"what {entry.name} is for", DETAIL_TASK, origin=Origin.DERIVED)
-            return
+            return []
+    path, hints = _hints(request, notes, types, domains)
+    if hints and (types or domains):
+        _note_hinted(notes, path, str(request.task.specific_task if path == DETAIL_TASK else request.data.size), hints)
+    else:
+        _derive_lead(notes, request, types, domains)
+    return hints if path == DETAIL_TASK else []
+
+
+def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list[str]) -> None:
+    """The kind that type and domain lead to; where they lead to none, those that they may mean."""
+    kinds = notes.words.kinds
     found = [
         [name for name, kind in kinds.items() if type_ in kind.types and domain in kind.domains][:1]
         for type_ in types
@@ -126,7 +176,12 @@ def _derive_kind(notes: Notes, request: Request, types: list[str], domains: list
     detail = f"{quoted(DETAIL_TYPE, request.task.type)} and {quoted(DETAIL_DOMAIN, request.task.domain)}"
     if len(leads) == 1:
         notes.state("task.kind", leads[0], detail, DETAIL_TYPE, origin=Origin.DERIVED)
-    elif leads:
-        notes.notice("ambiguous", f"{detail} may mean {' or '.join(leads)}; say which as facts.task.kind")
+    elif domains and not types:
+        led = [name for name, kind in kinds.items() if kind.types and not set(kind.domains).isdisjoint(domains)]
+        notes.notice("ambiguous", f"{detail} may mean {' or '.join(led[:SHOWN_KINDS])}; say which as facts.task.kind")
     elif types and domains:
-        _note_misfit(notes, detail, types, domains)
+        meant = leads or [name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)]
+        if len(meant) > 1:
+            notes.notice("ambiguous", f"{detail} may mean {' or '.join(meant[:SHOWN_KINDS])}; say which as facts.task.kind")
+        else:
+            _note_misfit(notes, detail, types, domains, meant)

@@ -24,7 +24,7 @@ MAX_WORDS = 2_000
 KEY = 3  # phrases are looked up by the first letters of their first word
 
 _WORD = re.compile(r"[^\W_]+")
-_SEGMENT = re.compile(r"[,;()\n]|\.\s|\s-\s|→|->")
+_SEGMENT = re.compile(r"(?<!\d),|,(?!\d)|[;()\n]|\.\s|\s-\s|→|->")  # no comma inside a number
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,17 @@ def segments(said: str) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A task kind, the types and domains that lead to it, and the types that go with it."""
+    """A task kind: the types and domains that lead to it, those that go with it, and the types with which a hint leads to it."""
 
     types: tuple[str, ...]
     domains: tuple[str, ...]
     fits: tuple[str, ...]
+    also: tuple[str, ...] = ()
+    hinted: tuple[str, ...] = ()
+
+    def accepts(self, types: Collection[str]) -> bool:
+        """Whether one of the types leads to it, goes with it, or does where a hint of it stands."""
+        return not {*self.types, *self.fits, *self.hinted}.isdisjoint(types)
 
     def suits(self, types: Collection[str]) -> bool:
         """Whether it goes with one of the types, or no type is known."""
@@ -141,12 +147,12 @@ class Kind:
 
     def is_in(self, domains: Collection[str]) -> bool:
         """Whether it belongs to one of the domains, or none is known."""
-        return not domains or not set(self.domains).isdisjoint(domains)
+        return not domains or not {*self.domains, *self.also}.isdisjoint(domains)
 
 
 @dataclass(frozen=True)
 class Words:
-    """The vocabulary, compiled. Phrases about `kind`, `type` and `domain` are those of the task; the others are about facts."""
+    """The vocabulary, compiled. Phrases about `kind`, `hint`, `type` and `domain` are those of the task; the others are about facts."""
 
     lexicon: Lexicon
     kinds: Mapping[str, Kind]
@@ -180,16 +186,27 @@ def compile_words(data: Mapping[str, Any]) -> Words:
     """The vocabulary from its plain data."""
     phrases = [*_phrases("domain", data["domains"]), *_phrases("type", data["types"])]
     phrases += _phrases("kind", {name: entry["words"] for name, entry in data["kinds"].items()})
+    for name, entry in data["hints"].items():
+        phrases += _phrases(hint_of(name), {name: entry["words"]})
     for fact, values in data["facts"].items():
         phrases += _phrases(fact, values)
+    hinted = {name: tuple(entry["types"]) for name, entry in data["hints"].items()}
     kinds = {
-        name: Kind(tuple(entry["types"]), tuple(entry["domains"]), tuple(entry.get("fits", ()))) for name, entry in data["kinds"].items()
+        name: Kind(
+            tuple(entry["types"]), tuple(entry["domains"]), tuple(entry.get("fits", ())), tuple(entry.get("also", ())), hinted.get(name, ())
+        )
+        for name, entry in data["kinds"].items()
     }
     stronger = frozenset((fact, more, less) for fact, more, less in data["stronger"])
     implies = tuple((tuple(entry["if"]), tuple(entry["then"])) for entry in data["implies"])
     assumed = {name: float(entry["value"]) for name, entry in data["assumed"].items()}
     nouns = compile_nouns(data["nouns"], data["frequencies"])
     return Words(Lexicon(phrases), kinds, nouns, Metrics(data["metrics"]), stronger, implies, assumed, frozenset(data["facts"]))
+
+
+def hint_of(kind: str) -> str:
+    """What the phrases that hint at a kind are about; of its own, so that a word may hint at several kinds."""
+    return f"hint.{kind}"
 
 
 def _phrases(about: str, values: Mapping[str, Iterable[object]]) -> list[Phrase]:

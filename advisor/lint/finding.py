@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry
+from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry, StandIn
 from advisor.engine.facts import Value
 from advisor.engine.loading import Knowledge
 from advisor.engine.rules import Rule
@@ -26,6 +26,7 @@ class Context:
     as_of: datetime.date | None = None
     devices: Mapping[str, DeviceEntry] = field(default_factory=dict)
     datasets: Mapping[str, DatasetEntry] = field(default_factory=dict)
+    stand_ins: Mapping[str, StandIn] = field(default_factory=dict)
 
     @property
     def rules(self) -> Iterator[Rule]:

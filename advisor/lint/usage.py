@@ -14,6 +14,7 @@ READ_BY_CODE = frozenset(
     {
         "task.benchmark",
         "setup.base_model",
+        "setup.recipe",
         "setup.image_size",
         "limit.latency_ms",
         "limit.model_mb",
@@ -81,9 +82,11 @@ def _names(context: Context) -> dict[str, frozenset[Value]]:
     """What the facts that name an entry of the catalogue can be; a fact whose part of the catalogue is not at hand is not there."""
     models = context.models.values()
     ids, lines = frozenset(context.models), frozenset(entry.line for entry in models)
+    recipes = lines | {entry.recipe for entry in context.stand_ins.values() if entry.recipe}
     named: dict[str, frozenset[Value]] = {
         "model.id": ids,
         "model.line": lines,
+        "model.recipe": recipes,
         "model.license": frozenset(entry.license for entry in models),
         "setup.base_model": ids | UNLISTED,
         "setup.base_line": lines,

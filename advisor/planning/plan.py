@@ -73,7 +73,7 @@ def plan(knowledge: Knowledge, request: Brief, candidate: ModelEntry, edits: Edi
     every = {**forced(knowledge, candidate), **edits}
     if any(edit.slot.per == "request" for edit in every.values()):
         request = brief(knowledge, request.given, every)
-    known = {**request.facts, **model_facts(candidate), **shares(request.facts, candidate)}
+    known = {**request.facts, **model_facts(candidate), **_named_recipe(request.facts, candidate), **shares(request.facts, candidate)}
     outcomes, decided = decide(knowledge.rules, knowledge.rules.before_guidance, known, every)
     together = {**request.outcomes, **outcomes}
     return Design(candidate, decided, together, make_recipe(candidate, decided, together), edits, knowledge.rules)
@@ -101,12 +101,19 @@ def shares(facts: Facts, entry: ModelEntry) -> dict[str, Fact]:
     return {name: Fact(round(share, 3), Origin.CANDIDATE, f"{BYTES_TRAINED:g} bytes a parameter") for name, share in found.items()}
 
 
+def _named_recipe(facts: Facts, entry: ModelEntry) -> dict[str, Fact]:
+    """The recipe of the model that the request names, for the candidate that stands in for it."""
+    named, recipe = facts.get("setup.base_model"), facts.get("setup.recipe")
+    return {"model.recipe": recipe} if named and recipe and named.value == entry.id else {}
+
+
 def model_facts(entry: ModelEntry) -> dict[str, Fact]:
     """The `model.*` facts of a catalogue entry."""
     values: dict[str, Value | None] = {
         "model.id": entry.id,
         "model.family": entry.family,
         "model.line": entry.line,
+        "model.recipe": entry.line,
         "model.library": entry.build.library,
         "model.parameters_millions": entry.parameters.value / 1e6,
         "model.pretrained": entry.pretrained,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from advisor.verify.evidence import Build, Job
 from advisor.verify.optimize import make_optimizer, optimizer_deviation, parameter_groups
 from advisor.verify.plain import FACTORIES, FORECASTERS, SPOTTERS
 from advisor.verify.plain_series import CLASSIFIERS, DETECTORS
+from advisor.verify.shapes import WithoutInitialization
 
 __all__ = [
     "apply_adaptation",
@@ -60,7 +62,7 @@ def build_model(job: Job, device: str) -> nn.Module:
     make = {"timm": _build_timm, "transformers": _build_transformers, "torch": _build_plain, "tabular": _build_tabicl,
             **BUILDERS, **BUILDERS_STRUCTURED}[job.build.library]  # fmt: skip
     try:
-        with torch.device(device):
+        with torch.device(device), WithoutInitialization() if device == "meta" else nullcontext():
             model = make(job)
     except NotImplementedError:  # a constructor that reads its own weights, which meta tensors do not have
         model = make(job).to(device)

@@ -1,4 +1,4 @@
-"""What a forked check does to itself before it runs: limits on what it may use, no network, no way to outlive its launcher."""
+"""What a forked check does to itself before it runs: limits on what it may use and write, no network, no way to outlive its launcher."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from advisor.errors import CheckError
 from advisor.verify.evidence import Refusal
+from advisor.verify.landlock import forbid_writing_but
 
 MIB = 2**20
 LARGEST_FILE_BYTES = 64 * MIB  # no check writes more than a small model's file
@@ -26,6 +27,7 @@ OOM_SCORE_FIRST_TO_GO = "1000"  # proc(5), oom_score_adj: from -1000 to 1000
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1  # linux/sockios.h, linux/if.h
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+_DEVICES, _NVIDIA, _SHARED_MEMORY = Path("/dev"), Path("/dev/nvidiactl"), Path("/dev/shm")  # proc(5), shm_overview(7)
 # What CUDA says of a device that failed, not of a program that did (cuda-runtime-api, cudaError_t).
 _LOST_GPU = (
     "uncorrectable ECC error", "unspecified launch failure", "unknown error", "busy or unavailable", "hardware stack error",
@@ -52,10 +54,10 @@ _EXTRAS = {
 }
 
 
-def confine(folder: Path, launcher: int, largest_file: int = LARGEST_FILE_BYTES) -> bool:
+def confine(folder: Path, launcher: int, largest_file: int = LARGEST_FILE_BYTES) -> dict[str, bool]:
     """Limit this process for the rest of its life; it is the leader of its own session, and writes no file of more bytes.
 
-    False where it keeps its network.
+    What evidence says of it: whether it has no network, and whether it can write in its folder alone.
 
     Memory is not limited here. CUDA reserves more address space than the machine has memory, so RLIMIT_AS would forbid every
     GPU check, and RLIMIT_DATA counts what is mapped and never touched; the launcher watches resident memory instead.
@@ -66,12 +68,19 @@ def confine(folder: Path, launcher: int, largest_file: int = LARGEST_FILE_BYTES)
     _limit(resource.RLIMIT_NOFILE, MOST_OPEN_FILES)
     os.chdir(folder)
     tempfile.tempdir = str(folder)  # it is worked out once, maybe before the fork
-    os.environ.update(TMPDIR=str(folder), TORCHINDUCTOR_CACHE_DIR=str(folder), TRITON_CACHE_DIR=str(folder))
+    os.environ.update(dict.fromkeys(("TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH"), str(folder)))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_FIRST_TO_GO, encoding="ascii")
     is_isolated = isolate_network()
+    is_confined = keep_writing_in(folder)
     _die_with(launcher)  # after the namespaces: a change of credentials clears it
-    return is_isolated
+    return {"is_network_isolated": is_isolated, "is_writing_confined": is_confined}
+
+
+def keep_writing_in(folder: Path) -> bool:
+    """Let this process write there, and to devices and to what the kernel tells of it; False where the system cannot see to that."""
+    shared = [_SHARED_MEMORY] if _NVIDIA.exists() else []  # where NCCL's processes meet
+    return forbid_writing_but([folder, *shared], [_DEVICES, Path(f"/proc/{os.getpid()}")])
 
 
 def _limit(what: int, most: int) -> None:
@@ -138,6 +147,8 @@ def refuse(error: BaseException) -> Refusal:
         return Refusal(
             status="skipped", reason=f"the check wrote a file larger than {resource.getrlimit(resource.RLIMIT_FSIZE)[0] // MIB} MiB"
         )
+    if isinstance(error, PermissionError) and error.filename and os.access(Path(error.filename).parent, os.W_OK):  # Landlock's doing
+        return Refusal(status="skipped", reason=f"a check may write in its own folder only: {_brief(error)}")
     if isinstance(error, CheckError | OSError | ImportError):
         return Refusal(status="skipped", reason=_brief(error))
     return Refusal(status="failed", reason=_brief(error))

@@ -50,7 +50,7 @@ class Job(Wire):
     seed: int = 0
     time_limit_s: float = TIME_LIMIT_S
     memory_limit_gib: float | None = None
-    cross_check: bool = Field(False, description="also count FLOPs with fvcore on real tensors")
+    cross_check: bool = Field(False, description="count FLOPs with fvcore on real tensors as well, and predict no memory")
     question: Question | None = Field(None, description="what an estimate is asked; the other checks have none")
 
 
@@ -85,6 +85,7 @@ class StaticEvidence(Wire):
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
     is_network_isolated: bool = Field(True, description="whether the check ran without a network")
+    is_writing_confined: bool = Field(True, description="whether the check could write in its own folder alone")
 
 
 class SmokeCheck(Wire):
@@ -117,6 +118,7 @@ class SmokeEvidence(Wire):
     is_as_designed: bool = Field(False, description="the model, its samples, precision and optimizer, if not the batch, are the recipe's")
     is_full_batch: bool = Field(False, description="and so is the batch of one device")
     is_network_isolated: bool = Field(True, description="whether the check ran without a network")
+    is_writing_confined: bool = Field(True, description="whether the check could write in its own folder alone")
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
-from transformers.modeling_outputs import CausalLMOutput
 
 from advisor.errors import CheckError, did_you_mean
 from advisor.verify.evidence import Job
+
+if TYPE_CHECKING:
+    from transformers.modeling_outputs import CausalLMOutput
 
 _KNOWN = ("ChronosBolt", "Chronos2")
 
@@ -22,6 +24,8 @@ class _Forecaster(nn.Module):
         self.network, self.patch = network, patch  # steps of an output patch, of a model that is told how many of them to give
 
     def forward(self, past_values: Tensor, future_values: Tensor) -> CausalLMOutput:
+        from transformers.modeling_outputs import CausalLMOutput  # a second and more, which no other model need wait for
+
         past, future = past_values[..., 0], future_values[..., 0]
         if self.patch:
             made = self.network(context=past, future_target=future, num_output_patches=math.ceil(future.shape[-1] / self.patch))

@@ -18,8 +18,9 @@ from advisor.wire import Basis, Quantity
 
 WARM_RUNS = 3
 MOST_RUNS = 50
+RUNS_ELSEWHERE = 20  # where another machine is meant, so that nothing depends on these times
 FEWEST_RUNS = 5  # below that, a 95th percentile would be the maximum of a handful
-LONGEST_S = 6.0  # for one sample, and half of it for the batch: someone waits
+LONGEST_S = 6.0  # for one sample, and half of it or less for the batch: someone waits
 TIME_SHARE = 0.5  # of the time that is left, where that is less
 THROUGHPUT_BATCH = 32  # from which on throughput hardly grows on CPUs and small GPUs
 MEMORY_SHARE = 0.5  # of what is free, for the activations of the batch
@@ -43,16 +44,17 @@ def measure_inference(job: Job, place: Place, free_bytes: float, deadline: float
     model = build_model(job, str(place.device))
     memory = PeakMemory(place.device)
     seconds = min(LONGEST_S, (deadline - time.monotonic()) * TIME_SHARE)
-    times = _time(_run(model, job, place, 1), seconds)
+    most, rest = (MOST_RUNS, seconds / 2) if job.target.is_here else (RUNS_ELSEWHERE, seconds / 4)
+    times = _time(_run(model, job, place, 1), seconds, most)
     if len(times) < FEWEST_RUNS:
         return {}
     figures = _spread(times, f"{len(times)} warm runs, batch 1, random weights, {place.name}", "")
     each = statistics.median(times) * (WARM_RUNS + FEWEST_RUNS) / 1000
     sample_bytes = max(1, memory.bytes())
-    size = int(min(THROUGHPUT_BATCH, job.recipe.batch.per_device, seconds / 2 / each, free_bytes * MEMORY_SHARE / sample_bytes))
+    size = int(min(THROUGHPUT_BATCH, job.recipe.batch.per_device, rest / each, free_bytes * MEMORY_SHARE / sample_bytes))
     if size < 2:
         return figures
-    times = _time(_run(model, job, place, size), seconds / 2)
+    times = _time(_run(model, job, place, size), rest, most)
     if len(times) < FEWEST_RUNS:
         return figures
     source = f"{len(times)} warm runs, batch {size}, random weights, {place.name}"
@@ -72,10 +74,10 @@ def _run(model: nn.Module, job: Job, place: Place, size: int) -> Callable[[], No
     return run
 
 
-def _time(run: Callable[[], None], seconds: float) -> list[float]:
-    """Milliseconds of each run after the first few, for so many seconds."""
+def _time(run: Callable[[], None], seconds: float, most: int) -> list[float]:
+    """Milliseconds of each run after the first few, for so many seconds and runs at most."""
     times, end = [], time.monotonic() + seconds
-    for number in range(WARM_RUNS + MOST_RUNS):
+    for number in range(WARM_RUNS + most):
         start = time.perf_counter()
         run()
         if number >= WARM_RUNS:

@@ -40,6 +40,7 @@ from advisor.verify.light_imports import NVML_ANSWERS, import_without_compiler
 TICK_S = 0.05  # how often time and memory of running checks are looked at
 IDLE_TICK_S = 1.0
 GRACE_S = 2.0  # a check minds its time limit itself; this is what it may need to notice
+COLLECT_AFTER = 50_000  # new objects; at CPython's 700, graphs of operators cost a check a tenth of its time, and free nothing
 MEMORY_SHARE = 0.9  # of the memory that is free when the check starts, where the job names no limit
 
 _MODULES = {
@@ -210,16 +211,17 @@ class Launcher:
         """Run the job and exit, whatever happens: a forked child must never return into the launcher's loop."""
         try:
             launcher = os.getppid()
+            gc.set_threshold(COLLECT_AFTER)
             os.environ.pop(NVML_ANSWERS, None)  # from here on CUDA itself may be asked
             for number in (1, 2):
                 os.dup2(output_in, number)
             for descriptor in (self._requests, self._answers):
                 os.close(descriptor)
             try:
-                is_isolated = confine(folder, launcher, LARGEST_EXPORT_BYTES if job.check == "deploy" else LARGEST_FILE_BYTES)
+                is_closed = confine(folder, launcher, LARGEST_EXPORT_BYTES if job.check == "deploy" else LARGEST_FILE_BYTES)
                 answer = self._run(job)
                 if isinstance(answer, StaticEvidence | SmokeEvidence):
-                    answer = answer.model_copy(update={"is_network_isolated": is_isolated})
+                    answer = answer.model_copy(update=is_closed)
             except BaseException as error:
                 answer = refuse(error)
             kind = "refusal" if isinstance(answer, Refusal) else "evidence"

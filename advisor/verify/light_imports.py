@@ -12,6 +12,8 @@ All three only say "do not compile this", so where nothing is compiled the funct
 way, shape checks on `meta` tensors ask `torch.fx.experimental.symbolic_shapes` whether a size is symbolic, which imports sympy
 (1.6 s), and whether a number is one of sympy's; of sizes that are plain integers, `concrete` knows the answers.
 
+And the counter of FLOPs imports Triton (a second), to count kernels that a compiler made; it does without where there is none.
+
 The stand-ins below give these answers, let the light submodules load from their files, and load the real package as soon as
 anything else is asked of it, so that code that does want the compiler still gets it. They belong in the sandbox's process and
 must never be installed in a user's own.
@@ -22,6 +24,7 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
+import logging
 import sys
 from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
@@ -39,7 +42,11 @@ DYNAMO_UTILS = "torch._dynamo.utils"
 COMPILE = "torch._compile"
 SYMBOLIC = "torch.fx.experimental.symbolic_shapes"
 SYMPY = "sympy"
-_ALL = (DYNAMO, DYNAMO_UTILS, SYMBOLIC, SYMPY)
+FUNCTIONS = "torch.utils._sympy.functions"
+TRITON = "triton"
+FLOP_COUNTER = "torch.utils.flop_counter"
+_SYMBOLS = (SYMBOLIC, FUNCTIONS, SYMPY)  # each needs the others in earnest
+_ALL = (DYNAMO, DYNAMO_UTILS, *_SYMBOLS)
 _DECORATORS = ("disable", "assume_constant_result", "allow_in_graph")
 # What eager code takes from the package: torch.utils.checkpoint its configuration, transformers a mode for its masks.
 _LIGHT_SUBMODULES = (f"{DYNAMO}.config", f"{DYNAMO}._trace_wrapped_higher_order_op")
@@ -92,6 +99,7 @@ def import_without_compiler(libraries: tuple[str, ...]) -> list[str]:
                 missing.append(library)
             else:
                 _import_or_retreat(library)
+                _import_without_triton(FLOP_COUNTER)
     finally:
         if collecting:
             gc.enable()
@@ -107,6 +115,20 @@ def _import_or_retreat(library: str) -> None:
         for name in [name for name in sys.modules if name.split(".")[0] == library != "torch"]:
             del sys.modules[name]
         importlib.import_module(library)
+
+
+def _import_without_triton(module: str) -> None:
+    """Import it as where Triton is not installed. Whoever asks for Triton later gets it."""
+    if module in sys.modules or TRITON in sys.modules or "torch" not in sys.modules:
+        return
+    sys.modules[TRITON] = None  # type: ignore[assignment]  # the way to say that there is none: importlib, `import_`
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # it says so, and nobody needs to know
+    try:
+        importlib.import_module(module)
+    finally:
+        logging.disable(level)
+        del sys.modules[TRITON]
 
 
 def _install() -> None:
@@ -133,6 +155,9 @@ def _install() -> None:
         answers = {name: _unless_symbolic(name, answer) for name, answer in ANSWERS.items()}
         sys.modules[SYMBOLIC] = symbolic = _StandIn(SYMBOLIC, **answers)
         importlib.import_module("torch.fx.experimental").__dict__["symbolic_shapes"] = symbolic
+        # imported to compare the strides of two sizes, and not used there
+        sys.modules[FUNCTIONS] = functions = _StandIn(FUNCTIONS, Max=max)
+        importlib.import_module("torch.utils._sympy").__dict__["functions"] = functions
         # as long as sympy is not loaded, nothing is an instance of its classes
         sys.modules[SYMPY] = _StandIn(SYMPY, __spec__=sympy, __path__=[], Basic=type("Basic", (), {}))
     sys.meta_path.insert(0, _RealPackageFirst())
@@ -148,7 +173,7 @@ def _remove(names: tuple[str, ...]) -> bool:
 
 def _load_real(name: str) -> ModuleType:
     """The module itself. Symbolic sizes come with the compiler, which uses them in earnest, but not the other way round."""
-    _remove(_ALL if name in (DYNAMO, DYNAMO_UTILS) else (SYMBOLIC, SYMPY))
+    _remove(_ALL if name in (DYNAMO, DYNAMO_UTILS) else _SYMBOLS)
     return importlib.import_module(name)
 
 

@@ -73,6 +73,20 @@ class MetaOperators(TorchDispatchMode):
         return _SHAPES.run(func, args, kwargs)
 
 
+class WithoutInitialization(TorchDispatchMode):
+    """Leaves out what would only change values on `meta`: a model's constructor spends most of its time on first weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._effects: dict[Any, str] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        effect = self._effects.get(func)
+        if effect is None:
+            effect = self._effects[func] = _effect(func)
+        return args[0] if effect == "in place" and isinstance(args[0], Tensor) and args[0].is_meta else func(*args, **(kwargs or {}))
+
+
 def answer_scalar(tensor: Tensor) -> bool | float | int:
     """What a tensor without values says: False (so that no mask counts as all ones, and none is left out), 0.0 or 1."""
     if tensor.dtype == torch.bool:

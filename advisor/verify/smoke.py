@@ -38,6 +38,7 @@ GIB = 2**30
 OWN_STEPS = 10  # at the recipe's rate: enough for a warm-up, a course, and a rate that is too high to show
 PROBE_STEPS = 200  # a step may take a millisecond; time ends the run of larger models
 COMFORTABLE_S = 10.0  # for the steps at the recipe's rate, and again for those at the probe rate: someone waits for this check
+ELSEWHERE = 0.5  # of that for the recipe's steps, where another machine is meant: a smaller copy shows as well that the recipe runs
 REPEATS_S = 5.0  # for all repeats of the first steps together
 TRAINING_SHARE = 0.75  # of the time limit; the rest is for building, checking and the latency
 DISTRIBUTED_SHARE = 0.3  # of the time limit, where several GPUs are to train together
@@ -62,7 +63,7 @@ def run_smoke(job: Job) -> SmokeEvidence:
     settle_threads()
     device, name, free, deviations = choose_device(job, hardware)
     runnable, substitutions = stand_in(job, device)
-    seconds = min(job.time_limit_s * TRAINING_SHARE, COMFORTABLE_S)
+    seconds = min(job.time_limit_s * TRAINING_SHARE, COMFORTABLE_S) * (1.0 if job.target.is_here else ELSEWHERE)
     limits = Limits(free * MEMORY_SHARE, speed(device) * EFFICIENCY * seconds / OWN_STEPS)
     small, reduced = reduce_job(runnable, limits)
     if job.recipe.optimizer.name == "none":

@@ -88,6 +88,17 @@ def test_a_bad_line_is_an_error_row_with_code_and_path_and_stops_nothing(line: b
     assert bad["error"]["message"]
 
 
+def test_an_id_without_a_request_is_told_how_a_line_is_written() -> None:
+    (row,) = rows({"id": "a"})
+    assert (row["id"], row["error"]["path"]) == ("a", "request") and '"request": {' in row["error"]["message"]
+
+
+def test_of_several_faults_each_is_told_with_its_place() -> None:
+    request = {"task": {"type": "classification", "domain": "CV"}, "data": {"size": "lots"}, "constraints": {"budget": "200"}}
+    (row,) = rows(request)
+    assert row["error"]["path"] == "data.size" and "constraints.budget: " in row["error"]["message"]
+
+
 def test_an_explicit_id_may_stand_only_once() -> None:
     first, second, third = rows({"id": "1", "request": GOOD}, {"id": "1", "request": GOOD}, {"id": 1, "request": GOOD})
     assert (first["status"], second["error"]["code"], third["status"]) == ("designed", "duplicate_id", "designed")

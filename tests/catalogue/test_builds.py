@@ -13,6 +13,7 @@ from advisor.verify.evidence import Job, Target
 
 PUBLISHED = 0.01  # what a task's own head may add
 ROUNDED = 0.02  # where the source prints two digits: 340M, 33M, 1.7B
+HEADLESS = ("dinov2", "dinov3")  # published as backbones, without classes
 SERIES = {"kind": "series", "sequence_length": 96, "horizon": 24, "features": 1}
 SLOW_TO_IMPORT = ("monai",)  # half a minute and more on a busy machine
 DENSE = ("object_detection", "semantic_segmentation", "instance_segmentation", "image_generation", "video_classification")
@@ -30,7 +31,7 @@ SEEN = {"cnn": {"image_size": 84, "channels": 4}, "mlp": {"features": 17}}
 def _input(entry: ModelEntry) -> dict[str, object]:
     """The sample for which the entry's count is published: ImageNet's classes, two labels for texts."""
     if entry.build.library == "timm":
-        return {"kind": "image", "image_size": entry.image_size, "outputs": None if entry.line == "dinov2" else 1000}
+        return {"kind": "image", "image_size": entry.image_size, "outputs": None if entry.line in HEADLESS else 1000}
     if entry.tasks[0] in STRUCTURED:
         return STRUCTURED[entry.tasks[0]]
     if entry.tasks[0].startswith("reinforcement"):

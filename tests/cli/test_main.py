@@ -149,3 +149,19 @@ def test_explain_says_why_not_and_what_if_says_what_changes(capsys: pytest.Captu
     assert run("what-if", EXAMPLES / "llm.yaml", "--set", "constraints.computeResources=A100 80GB") == 0
     told = capsys.readouterr().out
     assert "compute.memory_gib: 24" in told and "adaptation: qlora" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [(("bacth", "x"), "batch"), (("estimate", "resnet50", "--precision", "bf61"), "bf16"), (("batch", "x", "--verify", "smok"), "smoke")],
+)
+def test_a_choice_that_is_none_is_met_with_the_nearest(arguments: tuple[str, ...], near: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) == 2
+    assert f"did you mean '{near}'?" in capsys.readouterr().err
+
+
+def test_a_part_of_a_fields_name_is_met_with_the_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = tmp_path / "request.yaml"
+    request.write_text("task: {type: classification, domain: CV}\nconstraints: {latency: 50ms}\n")
+    assert run("design", request, "--verify", "none") == 2
+    assert "did you mean 'latencyRequirement'?" in capsys.readouterr().err

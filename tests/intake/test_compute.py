@@ -75,7 +75,7 @@ def test_resources(read, said: str, kind: str, device: str | None, devices: int 
     [
         ("RTX 3061 24GB", "the nearest is RTX 3060"), ("RTX 3060 16GB", "the stated 16 GiB count"), ("V100", "16 or 32 GiB"),
         ("FooGPU 24GB", "no device of the catalogue"),
-        ("laptop with RTX 3060", "the machine around"),
+        ("laptop with RTX 3060", "the machine around"), ("laptop with RTX 3060, no internet", "changes no figure"),
     ],
 )  # fmt: skip
 def test_what_is_understood_with_a_reservation_says_so(read, said: str, remark: str) -> None:

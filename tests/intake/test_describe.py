@@ -62,6 +62,11 @@ def test_challenges(intake, said: str, fact: str) -> None:
         ("the model does not converge", "plateau"), ("CUDA out of memory", "out_of_memory"), ("OOM at batch 8", "out_of_memory"),
         ("GPU utilization is low", "data_loading"),
         ("the dataloader is the bottleneck", "data_loading"), ("works in the lab, poor in production", "production_gap"),
+        ("great on the test set, terrible with real users", "production_gap"), ("takes forever to get better", "slow_convergence"),
+        ("gradient norm shoots up to 1e6", "exploding_gradients"), ("first layers get almost no gradient", "vanishing_gradients"),
+        ("the loss goes up and down", "oscillation"), ("GPU waits for data", "data_loading"), ("always predicts the same class", "plateau"),
+        ("train acc 99%, val acc 60%", "overfitting"), ("training accuracy 0.98 but validation 0.71", "overfitting"),
+        ("train accuracy 55%, val accuracy 54%", "underfitting"),
     ],
 )  # fmt: skip
 def test_training_issues(intake, said: str, fact: str) -> None:

@@ -211,6 +211,9 @@ def test_every_fault_is_told_at_once(intake) -> None:
             "GTX 1080 Ti",
             "TPU v4-8",
             "M2 Max",
+            "iPhone 14 Pro",
+            "Google Pixel 8",
+            "Samsung Galaxy S23",
         )
     ]
     + [("latencyRequirement", "<5 ms"), ("modelSizeLimit", "<20MB")],

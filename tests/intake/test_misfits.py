@@ -60,6 +60,7 @@ def test_a_task_of_another_domain_is_warned_about() -> None:
         ("FooNet-9000", "compares models of the catalogue"),
         ("resnet-5O", "the nearest is ResNet-50"),
         ("bert-base-uncsed", "the nearest is BERT base (uncased)"),
+        ("efficentnet-bo", "the nearest is EfficientNet-B0"),
     ],
 )
 def test_a_base_model_that_is_not_known_is_quoted_with_the_nearest(name: str, hint: str) -> None:
@@ -99,6 +100,28 @@ def test_a_model_that_is_not_in_the_catalogue_is_stood_in_for_by_its_nearest_kin
     assert report.recipe and report.recipe.model.id == stands
     said = told(report, "read as")
     assert f'"{name}" is no model of the catalogue' in said and "stands in for it" in said
+
+
+@pytest.mark.parametrize("name", ["GPT-4", "Claude 3.5 Sonnet", "gemini-1.5-flash"])
+def test_a_model_whose_weights_are_closed_is_said_to_be(name: str) -> None:
+    task = {"type": "generation", "domain": "NLP", "specificTask": "instruction tuning"}
+    report = answer(task=task, data={"size": "5k dialogues", "distribution": None}, existingSetup={"baseModel": name})
+    assert report.recipe and report.recipe.model.id == "Qwen/Qwen3-8B"
+    assert "its weights are not published" in told(report, "read as")
+
+
+@pytest.mark.parametrize(
+    ("specific", "model"),
+    [
+        ("continued pretraining of Llama 3.1 8B on legal text", "meta-llama/Llama-3.1-8B"),
+        ("instruction tuning of Mistral 7B", "mistralai/Mistral-7B-v0.3"),
+        ("story generation that beats GPT-2", "Qwen/Qwen3-8B"),
+    ],
+)
+def test_a_model_that_the_task_names_is_trained_unless_it_is_a_rival(specific: str, model: str) -> None:
+    task = {"type": "generation", "domain": "NLP", "specificTask": specific}
+    report = answer(task=task, data={"size": "50k documents", "distribution": None}, constraints={"computeResources": "8x A100 80GB"})
+    assert report.recipe and report.recipe.model.id == model
 
 
 @pytest.mark.parametrize(

@@ -140,3 +140,70 @@ def test_a_dataset_of_another_size_is_noticed_and_the_request_counts(intake) -> 
 
 def test_a_size_that_only_names_a_dataset_is_that_datasets(intake) -> None:
     assert intake(data={"size": "CIFAR-10"}).facts["data.samples"].value == 50_000
+
+
+@pytest.mark.parametrize(
+    ("type_", "domain", "said", "size", "kind"),
+    [
+        ("segmentation", "medical", "liver and tumour in CT scans", "131 CT volumes", "volume_segmentation"),
+        ("segmentation", "CV", "separate touching cells one by one", "700 images", "instance_segmentation"),
+        ("segmentation", "CV", "outline every building in aerial photos", "700 images", "semantic_segmentation"),
+        ("classification", "NLP", "does the second sentence follow from the first", "40k pairs", "text_pair_classification"),
+        ("classification", "NLP", "are they about the same event", "40k pairs", "text_pair_classification"),
+        ("classification", "NLP", "intents of chatbot utterances", "77 classes, 8 per class", "text_classification"),
+        ("sequence-modeling", "NLP", "English to Swahili", "200k sentence pairs", "translation"),
+        ("generation", "NLP", "TL;DR of contracts", "2k contracts", "summarization"),
+        ("generation", "NLP", "in the tone of our shop", "1,500 dialogues", "instruction_tuning"),
+        ("generation", "multimodal", "write alt texts for museum pictures", "12k pictures", "image_captioning"),
+        ("generation", "multimodal", "answer questions about receipts", "8k images", "visual_question_answering"),
+        ("classification", "audio", "react to 'hey robot' on a microcontroller", "20k utterances", "keyword_spotting"),
+        ("classification", "graph", "which field each belongs to", "2,708 nodes, 7 classes", "node_classification"),
+        ("classification", "chemistry", "does the molecule pass the blood-brain barrier", "2k molecules", "graph_classification"),
+        ("prediction", "graph", "who will befriend whom", "50k nodes", "link_prediction"),
+        ("RL", "games", "play Breakout from the screen", "10M frames", "reinforcement_discrete"),
+        ("RL", "robotics", "quadruped walks, in Isaac Gym", "100M steps", "reinforcement_continuous"),
+        ("RL", "RL", "from hospital logs, no exploration allowed", "200k transitions", "reinforcement_offline"),
+        ("scoring", "NLP", "grade school essays", "13k essays", "text_regression"),
+        ("estimation", "CV", "joints of athletes", "10k frames", "pose_estimation"),
+        ("estimation", "CV", "depth from one camera", "10k frames", "depth_estimation"),
+        ("verification", "audio", "is it the same speaker", "1M utterances", "identity_verification"),
+        ("segmentation", "audio", "who speaks when in meetings", "100 recordings", "audio_generation"),
+        ("detection", "video", "falls of elderly people", "900 clips", "video_classification"),
+        ("classification", "biology", "enzyme class from the amino acid sequence", "90k proteins", "biological_sequences"),
+        ("categorisation", "pictures", "beach, mountain or city", "3k snapshots", "image_classification"),
+    ],
+)
+def test_a_task_in_the_users_own_words_is_told_by_what_they_hint_at(
+    intake, type_: str, domain: str, said: str, size: str, kind: str
+) -> None:
+    found = intake(task={"type": type_, "domain": domain, "specificTask": said}, data={"size": size})
+    assert found.facts["task.kind"].value == kind
+
+
+def test_a_hint_that_decides_is_quoted(intake) -> None:
+    found = intake(task={"type": "segmentation", "domain": "CV", "specificTask": "livers in CT scans"})
+    assert any('is read as volume_segmentation, for "CT"' in notice.text for notice in found.notices)
+
+
+@pytest.mark.parametrize(
+    ("type_", "domain", "among"),
+    [
+        ("RL", "RL", "reinforcement_offline"),
+        ("sequence-modeling", "NLP", "translation"),
+        ("classification", "graph", "node_classification"),
+    ],
+)
+def test_a_kind_that_is_not_plain_is_asked_for_with_those_it_may_be(intake, type_: str, domain: str, among: str) -> None:
+    found = intake(task={"type": type_, "domain": domain})
+    assert any(notice.kind == "ambiguous" and among in notice.text for notice in found.notices)
+
+
+def test_a_domain_that_is_a_field_of_work_is_read_from_the_task(intake) -> None:
+    found = intake(task={"type": "classification", "domain": "agriculture", "specificTask": "weeds on photos"})
+    assert found.facts["task.kind"].value == "image_classification"
+    assert any("is no kind of data; it is read as cv" in notice.text for notice in found.notices)
+
+
+def test_a_comma_within_a_number_parts_nothing(intake) -> None:
+    found = intake(task={"type": "classification", "domain": "CV", "specificTask": "image classification of 12,000 products"})
+    assert not any("000 products" in notice.text for notice in found.notices)

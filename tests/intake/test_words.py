@@ -43,7 +43,11 @@ def test_segments_are_the_parts_between_commas_and_brackets() -> None:
 
 def test_every_fact_and_value_of_the_vocabulary_is_declared(vocabulary: Mapping[str, FactSpec]) -> None:
     words = load_words()
-    hits = [phrase for phrase in words.lexicon.phrases if phrase.about not in ("kind", "type", "domain")]
+    hits = [
+        phrase
+        for phrase in words.lexicon.phrases
+        if phrase.about not in ("kind", "type", "domain") and not phrase.about.startswith("hint.")
+    ]
     assert len(hits) > 200
     wrong = [
         (phrase.about, phrase.value)

@@ -51,6 +51,20 @@ def report_on(type_: str, domain: str, task: str) -> Report:
         ("generation", "CV", "super-resolution of satellite images", "SwinIR"),
         ("generation", "audio", "text to speech", "coqui-ai TTS"),
         ("tracking", "video", "multi-object tracking", "ByteTrack"),
+        ("generation", "NLP", "retrieval augmented generation over company documents", "Ragas to measure"),
+        ("question answering", "NLP", "chatbot that answers from our manuals (RAG)", "LlamaIndex or Haystack"),
+        ("pretraining", "NLP", "masked language model for Icelandic", "transformers run_mlm.py"),
+        ("generation", "NLP", "domain-adaptive pretraining of BERT on clinical notes", "transformers run_mlm.py"),
+        ("segmentation", "CV", "panoptic segmentation of streets", "instance_segmentation or semantic_segmentation here"),
+        ("generation", "CV", "GAN for textures", "R3GAN"),
+        ("generation", "CV", "train StyleGAN2 on faces", "StyleGAN2-ADA, StyleGAN3"),
+        ("generation", "CV", "unpaired image-to-image translation, horses to zebras", "img2img-turbo"),
+        ("generation", "CV", "textual inversion of our logo", "diffusers textual_inversion.py"),
+        ("generation", "CV", "ControlNet on floor plans", "diffusers train_controlnet.py"),
+        ("detection", "CV", "open-vocabulary detection", "Grounding DINO or OWLv2 in transformers"),
+        ("segmentation", "video", "instance segmentation of fish in underwater video", "SAM 2 in transformers"),
+        ("rl", "robotics", "behaviour cloning from expert demonstrations", "robomimic"),
+        ("classification", "NLP", "topics of mails by prompting an LLM", "DSPy or promptfoo to compare prompts"),
     ],
 )
 def test_what_is_not_designed_is_pointed_to_the_tools_of_the_field(type_: str, domain: str, task: str, tool: str) -> None:
@@ -62,7 +76,7 @@ def test_what_is_not_designed_is_pointed_to_the_tools_of_the_field(type_: str, d
 @pytest.mark.parametrize(
     ("type_", "domain", "task", "metric"),
     [
-        ("generation", "NLP", "retrieval augmented generation over company documents", "ndcg@10"),
+        ("embedding", "NLP", "retriever for our RAG pipeline, fine-tuned", "ndcg@10"),
         ("generation", "NLP", "text to SQL", "win_rate"),
         ("generation", "multimodal", "document understanding with layout", "vqa_accuracy"),
         ("segmentation", "NLP", "sentence segmentation", "entity_f1"),
@@ -91,3 +105,38 @@ def test_rows_are_not_segmented_on_a_guess() -> None:
 def test_zero_shot_classes_of_images_train_nothing() -> None:
     report = report_on("classification", "CV", "zero-shot image classification")
     assert report.recipe and report.recipe.model.adaptation == "zero_shot" and report.recipe.optimizer.name == "none"
+
+
+@pytest.mark.parametrize(
+    ("type_", "domain", "task", "tool"),
+    [
+        ("classification", "NLP", "sentiment", "zero-shot classification with DeBERTa NLI"),
+        ("detection", "CV", "object detection", "Grounding DINO with SAM 2"),
+        ("classification", "tabular", "churn", "a rule by an expert, and a log of what happens"),
+    ],
+)
+def test_without_a_sample_nothing_is_trained(type_: str, domain: str, task: str, tool: str) -> None:
+    request = {"task": {"type": type_, "domain": domain, "specificTask": task}, "data": {"size": "0 samples"}}
+    report = design({**request, "constraints": {"computeResources": "CPU"}}, "none")
+    assert report.status is Status.NOT_APPLICABLE and tool in {baseline.name for baseline in report.baselines}
+
+
+@pytest.mark.parametrize(
+    ("type_", "domain", "task", "topic", "says"),
+    [
+        ("classification", "CV", "image classification across 12 hospitals, federated", "federated", "FedProx"),
+        ("classification", "NLP", "text classification, 500 labels by active learning", "active learning", "200 random samples"),
+        ("generation", "CV", "DreamBooth of my dog", "subject", "prior preservation"),
+    ],
+)
+def test_what_a_request_asks_for_beside_the_task_is_answered(type_: str, domain: str, task: str, topic: str, says: str) -> None:
+    asked, plain = report_on(type_, domain, task), report_on(type_, domain, "")
+    assert any(practice.topic == topic and says in practice.text for practice in asked.practices)
+    assert not any(practice.topic == topic and says in practice.text for practice in plain.practices)
+
+
+def test_rare_sounds_are_not_judged_by_accuracy() -> None:
+    task = {"type": "classification", "domain": "audio", "specificTask": "broken bearings"}
+    data = {"size": "4,000 recordings", "distribution": "95/5"}
+    report = design({"task": task, "data": data, "constraints": {"computeResources": "RTX 3060"}}, "none")
+    assert report.recipe and report.recipe.metric == "macro_f1"

@@ -18,7 +18,9 @@ Linting = Callable[..., list[Finding]]
 
 
 def context_of(knowledge: Knowledge, **parts: Any) -> Context:
-    return Context(knowledge, catalogue.models(), devices=catalogue.devices(), datasets=catalogue.datasets(), **parts)
+    return Context(
+        knowledge, catalogue.models(), devices=catalogue.devices(), datasets=catalogue.datasets(), stand_ins=catalogue.stand_ins(), **parts
+    )
 
 
 @pytest.fixture

@@ -123,12 +123,14 @@ def test_nothing_is_concluded_from_another_device_or_from_a_reduced_copy(assessm
     assert predictions == () and "training_time" in held.figures, "a smaller batch has less memory, and a rate of its own"
 
 
-def test_a_network_that_is_not_isolated_is_said(assessment: Assessment) -> None:
+def test_a_sandbox_that_is_not_closed_is_said(assessment: Assessment) -> None:
     assert verification_notices(Tried(assessment, smoke=evidence())) == []
     (notice,) = verification_notices(Tried(assessment, smoke=evidence(is_network_isolated=False)))
     assert notice.text.startswith("network not isolated")
     counted = COUNTED.model_copy(update={"is_network_isolated": False})
     assert verification_notices(Tried(replace(assessment, evidence=counted)))[0].kind == "sandbox"
+    (notice,) = verification_notices(Tried(assessment, smoke=evidence(is_writing_confined=False)))
+    assert notice.text.startswith("files not protected")
 
 
 class Missing:

@@ -21,7 +21,9 @@ def knowledge() -> Knowledge:
 
 
 def test_lint_finds_no_error(knowledge: Knowledge) -> None:
-    context = Context(knowledge, catalogue.models(), devices=catalogue.devices(), datasets=catalogue.datasets())
+    context = Context(
+        knowledge, catalogue.models(), devices=catalogue.devices(), datasets=catalogue.datasets(), stand_ins=catalogue.stand_ins()
+    )
     assert [str(finding) for finding in lint(context) if finding.severity == "error"] == []
 
 

@@ -149,12 +149,12 @@ def any_request(knowledge: Knowledge, dice: random.Random, ends: dict[str, list[
     return values
 
 
-@pytest.mark.parametrize("wants", ["boosted_trees", "classical_model", "statistics", "preprocessing", "platform"])
+@pytest.mark.parametrize("wants", ["boosted_trees", "classical_model", "statistics", "preprocessing", "platform", "prompting"])
 def test_what_needs_no_deep_learning_is_sent_elsewhere(knowledge: Knowledge, wants: str) -> None:
     slots = [knowledge.rules.slot["applicability"]]
     for known in ({}, {"task.kind": "tabular_classification"}):
         choice = decide(knowledge.rules, slots, stated({"task.wants": wants, **known}))[0]["applicability"].choice
-        assert isinstance(choice, Applicability) and choice.name == "use_instead" and choice.instead
+        assert isinstance(choice, Applicability) and choice.name in ("use_instead", "train_nothing") and choice.instead
 
 
 def test_every_task_is_either_designed_or_refused(knowledge: Knowledge) -> None:

@@ -124,6 +124,19 @@ def write_large_file() -> None:
             file.write(bytes(MIB))
 
 
+def write_elsewhere() -> None:
+    Path("..", "left.bin").write_bytes(b"0")
+
+
+def write_elsewhere_from_a_process_of_its_own() -> None:
+    if subprocess.run(["sh", "-c", "echo 0 > ../left.bin"], check=False, stderr=subprocess.DEVNULL).returncode:
+        raise PermissionError(13, "Permission denied", "../left.bin")
+
+
+def remove_what_is_not_its_own() -> None:
+    Path("..", "launcher.log").unlink()
+
+
 def print_a_gigabyte() -> None:
     block = bytes(MIB)
     for _ in range(1024):

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from advisor.verify import landlock
 from advisor.verify.evidence import Job, Refusal, StaticEvidence
 from advisor.verify.verifier import Verifier
 from tests.verify.jobs import mlp_job
@@ -122,10 +123,20 @@ def test_a_disk_too_full_for_a_sandbox_is_a_refusal(monkeypatch: pytest.MonkeyPa
         assert isinstance(verifier.static(faulty("fine")), StaticEvidence), "room was made, and the same check is asked for again"
 
 
-def test_evidence_says_whether_the_network_was_closed(verifier: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evidence_says_whether_network_and_files_were_closed(verifier: Verifier) -> None:
     answer = verifier.static(faulty("fine"))
     assert isinstance(answer, StaticEvidence)
     assert answer.is_network_isolated == verifier.is_network_isolated
+    assert answer.is_writing_confined == landlock.is_available()
+
+
+@pytest.mark.skipif(not landlock.is_available(), reason="this system has no Landlock")
+@pytest.mark.parametrize("fault", ["write_elsewhere", "write_elsewhere_from_a_process_of_its_own", "remove_what_is_not_its_own"])
+def test_a_check_writes_in_its_own_folder_only(verifier: Verifier, folder: Path, fault: str) -> None:
+    answer = verifier.static(faulty(fault))
+    assert isinstance(answer, Refusal) and answer.status == "skipped"
+    assert answer.reason.startswith("a check may write in its own folder only: PermissionError")
+    assert_nothing_runs(folder)
 
 
 @pytest.mark.parametrize("fault", ["hang", "hang_deaf"])

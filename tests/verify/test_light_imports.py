@@ -15,7 +15,7 @@ _WITHOUT_COMPILER = "assert type(sys.modules['torch._dynamo']).__name__ == '_Sta
 
 TIMM = """
 assert load(("torch", "timm", "no_such_library")) == ["no_such_library"]
-import timm, torch
+import timm, torch, torch._refs
 from torch.utils.checkpoint import checkpoint
 model = timm.create_model("resnet18", num_classes=3).train()
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
@@ -34,6 +34,7 @@ assert losses[-1] < losses[0], losses
 with torch.device("meta"):
     meta = timm.create_model("vit_tiny_patch16_224")
 meta(torch.empty(2, 3, 224, 224, device="meta")).sum().backward()
+torch._refs.sum(torch.empty(2, 3, 4, device="meta", dtype=torch.bfloat16), dim=1)
 assert "sympy.core" not in sys.modules
 """
 
@@ -75,12 +76,22 @@ assert isinstance(sympy.Integer(1), sympy.core.numbers.Integer)
 """
 
 
+CHECKS = """
+load(("torch", "timm", "advisor.verify.static", "advisor.verify.smoke"))
+assert not {"transformers", "triton", "sympy.core", "torch._inductor"} & sys.modules.keys()  # not None either: it may be wanted
+"""
+
+
 def run(script: str) -> None:
     subprocess.run([sys.executable, "-c", _BEGIN + script], check=True, cwd=_ROOT, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def test_a_convolutional_net_trains_without_the_compiler() -> None:
     run(TIMM + _WITHOUT_COMPILER)
+
+
+def test_checks_of_a_convolutional_net_import_no_other_library() -> None:
+    run(CHECKS)
 
 
 @pytest.mark.slow

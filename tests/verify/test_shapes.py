@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from advisor.verify.shapes import MetaOperators
+from advisor.verify.shapes import MetaOperators, WithoutInitialization
+
+
+class Ran(TorchDispatchMode):
+    """The operators that reach the kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_meta: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(isinstance(one, Tensor) and one.is_meta for one in args):
+            self.on_meta[func._schema.name] += 1
+        return func(*args, **(kwargs or {}))
 
 
 def meta(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -53,3 +69,20 @@ def test_a_tensor_without_values_answers_questions() -> None:
         assert meta(1).item() == 0.0
     with pytest.raises(RuntimeError):
         meta(1).item()
+
+
+def test_without_initialization_only_values_on_meta_stay_as_they_are() -> None:
+    def make(device: str) -> nn.Linear:
+        layer = nn.Linear(3, 4, device=device)
+        with torch.no_grad():
+            layer.weight.uniform_().clamp_(0, 1).t_()
+            layer.bias.zero_().add_(2.0)
+        return layer
+
+    with Ran() as ran, WithoutInitialization():
+        light, real = make("meta"), make("cpu")
+    whole = make("meta")
+    assert ran.on_meta["aten::t_"] == 1 and not ran.on_meta.keys() & {"aten::clamp_", "aten::add_"}
+    for one, other in zip(light.parameters(), whole.parameters(), strict=True):
+        assert (one.shape, one.stride(), one.dtype, one.device) == (other.shape, other.stride(), other.dtype, other.device)
+    assert bool((real.bias == 2).all())

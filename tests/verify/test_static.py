@@ -27,6 +27,8 @@ def test_the_cross_check_runs_where_it_is_asked_for() -> None:
     job = timm_job("resnet18", 64).model_copy(update={"cross_check": True})
     evidence = check_static(job)
     assert evidence.flops_cross_check == pytest.approx(evidence.flops_forward, rel=0.01)
+    assert evidence.trainable_parameters == evidence.parameters
+    assert evidence.training_memory is None, "that is the work of the check without it"
 
 
 def test_an_in_context_model_is_counted_and_not_trained() -> None:
