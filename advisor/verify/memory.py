@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from weakref import WeakSet
 
 import torch
 from torch import nn
@@ -49,6 +50,7 @@ _CUDA = ("gpu", "multi_gpu")
 _METHOD_LIVE = "live bytes over every allocation of training steps on meta tensors, without the process itself"
 _METHOD_CUDA = "every allocation of training steps on meta tensors, replayed through a model of CUDA's caching allocator, and a context"
 _NO_FOREACH_OF_ITS_OWN = ("adafactor",)  # on CUDA torch.optim chooses foreach for all others: torch/optim/_adafactor.py, `adafactor`
+_UNLIKE: WeakSet[nn.Module] = WeakSet()  # models whose blocks turned out not to repeat: the next batch's trace does not try
 _BUCKET = 25 * MIB  # DistributedDataParallel's default unit of communication
 _GATHERED = 2  # units at a time: one in use, the next one on its way
 
@@ -87,8 +89,11 @@ def trace_model(
     for parameter in model.parameters():
         parameter.grad = None
     try:
-        return _trace(model, workload, recipe, target, shapes, zero_grad, is_repeating=True)
+        return _trace(model, workload, recipe, target, shapes, zero_grad, is_repeating=model not in _UNLIKE)
     except Exception:  # `Unlike`, or what a model has against blocks that are not run: run whole, it has the last word
+        if model in _UNLIKE:
+            raise
+        _UNLIKE.add(model)
         for parameter in model.parameters():
             parameter.grad = None
         return _trace(model, workload, recipe, target, shapes, zero_grad, is_repeating=False)
