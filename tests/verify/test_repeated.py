@@ -124,8 +124,7 @@ def test_a_block_that_differs_at_an_end_makes_all_be_run(odd_one: int) -> None:
     assert vars(repeated) == vars(stacked(odd_one, is_repeating=False))
 
 
-def test_a_net_whose_last_blocks_differ_in_the_backward_pass_is_traced_whole() -> None:
-    """The gradients of ConvNeXt's stages end in another memory layout than those within them."""
+def test_a_net_whose_blocks_do_not_repeat_in_the_backward_pass_is_traced_whole() -> None:
     job = timm_job("convnext_atto", 64)
     model = build_model(job, "meta").train()
     with pytest.raises(Unlike):
