@@ -68,7 +68,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="advisor", description="From a description of a deep-learning problem to a checked design report.")
+    parser: argparse.ArgumentParser = Parser(
+        prog="advisor", description="From a description of a deep-learning problem to a checked design report."
+    )
     parser.add_argument("--version", action="version", version=f"advisor {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_design(commands)

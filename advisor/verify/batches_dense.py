@@ -40,6 +40,7 @@ OBJECTS = 4  # one in each quarter of an image
 COCO_CLASSES = 80  # where the request names no number of classes: arXiv:1405.0312
 _CELLS = 8  # patches along an edge, each of one class
 _VOLUME_CELLS = 4
+_MASKS_ALONE = "Mask2FormerForUniversalSegmentation"  # finds masks and no boxes, and names its labels in its own way
 _NOISE = 0.25  # standard deviation of what hides the signal, whose own is about 0.7
 _STEPS = 1000  # of the diffusion process: arXiv:2006.11239, section 4
 _TOKENS = {"encoder": 77, "t5": 512}  # of CLIP's and T5's prompts
@@ -165,10 +166,10 @@ def _find(model: nn.Module, batch: Batch, job: Job) -> Any:
             return model(pixel_values=pixels)
     if not model.training:
         return model(pixel_values=pixels)
-    classes, boxes = batch["classes"], batch["boxes"]
-    if "masks" in batch:
-        return model(pixel_values=pixels, mask_labels=list(batch["masks"]), class_labels=list(classes))
-    return model(pixel_values=pixels, labels=[{"class_labels": c, "boxes": b} for c, b in zip(classes, boxes, strict=True)])
+    if job.build.factory == _MASKS_ALONE:
+        return model(pixel_values=pixels, mask_labels=list(batch["masks"]), class_labels=list(batch["classes"]))
+    named = {"class_labels": batch["classes"], "boxes": batch["boxes"]} | ({"masks": batch["masks"]} if "masks" in batch else {})
+    return model(pixel_values=pixels, labels=[{name: part[image] for name, part in named.items()} for image in range(len(pixels))])
 
 
 def _find_with_torchvision(model: Any, batch: Batch, job: Job) -> Any:
@@ -243,7 +244,9 @@ def _loss_of_finding(outputs: Any, batch: Batch, job: Job) -> Tensor:
     if isinstance(outputs, dict) and job.build.library == "torchvision":
         return _sum(list(outputs.values()))
     if "masks" in batch:
-        logits, masks = outputs.class_queries_logits, outputs.masks_queries_logits[:, :OBJECTS]
+        alone = job.build.factory == _MASKS_ALONE
+        logits, masks = (outputs.class_queries_logits, outputs.masks_queries_logits) if alone else (outputs.logits, outputs.pred_masks)
+        masks = masks[:, :OBJECTS]
         wanted = F.interpolate(batch["masks"], size=masks.shape[-2:])
         located = F.binary_cross_entropy_with_logits(masks.float(), wanted)
     else:
