@@ -45,7 +45,7 @@ class CudaChoices(TorchFunctionMode):
         super().__init__()
         self.lower = lower
         self.capability = capability
-        self._cast: dict[int, tuple[Tensor, Tensor]] = {}
+        self.casts: dict[int, tuple[Tensor, Tensor]] = {}
         self._in_forward = False
 
     def autocast(self) -> _Autocast:
@@ -93,9 +93,9 @@ class CudaChoices(TorchFunctionMode):
         keeps = self._in_forward and dtype == self.lower and tensor.is_leaf and tensor.requires_grad and tensor.dtype == torch.float32
         if not keeps:
             return tensor.to(dtype)
-        if id(tensor) not in self._cast:
-            self._cast[id(tensor)] = (tensor, tensor.to(dtype))
-        return self._cast[id(tensor)][1]
+        if id(tensor) not in self.casts:
+            self.casts[id(tensor)] = (tensor, tensor.to(dtype))
+        return self.casts[id(tensor)][1]
 
     def _attention(
         self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0, is_causal: bool = False,
@@ -132,7 +132,7 @@ class _Autocast:
 
     def __exit__(self, *_: object) -> None:
         self.mode._in_forward = False
-        self.mode._cast.clear()
+        self.mode.casts.clear()
 
 
 def _is_low(value: Any) -> bool:

@@ -6,7 +6,9 @@ import zlib
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from weakref import WeakSet
 
 import torch
 from pydantic import Field
@@ -22,7 +24,8 @@ from advisor.verify.formulas import FULL, HALF, OFFLOADED, Stage, sharding_stage
 from advisor.verify.loop import TrainingLoop, ZeroGrad, checkpoint_activations
 from advisor.verify.peak import LivePeak, live_peak
 from advisor.verify.priced import EightBitAdam
-from advisor.verify.trace import FREE, Trace, trace_training
+from advisor.verify.repeated import Repeater
+from advisor.verify.trace import FREE, Recorder, Trace, trace_training
 from advisor.verify.workload import Workload, workload_of
 from advisor.wire import Wire
 
@@ -53,6 +56,7 @@ _METHOD_LIVE = "live bytes over every allocation of training steps on meta tenso
 _METHOD_CUDA = "every allocation of training steps on meta tensors, replayed through a model of CUDA's caching allocator, and a context"
 _NO_FOREACH_OF_ITS_OWN = ("adafactor",)  # on CUDA torch.optim chooses foreach for all others: torch/optim/_adafactor.py, `adafactor`
 _FASTEST = 1  # of zlib's levels
+_UNLIKE: WeakSet[nn.Module] = WeakSet()  # models whose blocks turned out not to repeat: the next batch's trace does not try
 _BUCKET = 25 * MIB  # DistributedDataParallel's default unit of communication
 _GATHERED = 2  # units at a time: one in use, the next one on its way
 
@@ -150,6 +154,27 @@ def trace_model(
     """
     for parameter in model.parameters():
         parameter.grad = None
+    try:
+        return _trace(model, workload, recipe, target, shapes, zero_grad, is_repeating=model not in _UNLIKE)
+    except Exception:  # `Unlike`, or what a model has against blocks that are not run: run whole, it has the last word
+        if model in _UNLIKE:
+            raise
+        _UNLIKE.add(model)
+        for parameter in model.parameters():
+            parameter.grad = None
+        return _trace(model, workload, recipe, target, shapes, zero_grad, is_repeating=False)
+
+
+def _trace(
+    model: nn.Module,
+    workload: Workload,
+    recipe: Recipe,
+    target: Target,
+    shapes: Sequence[Batch],
+    zero_grad: ZeroGrad,
+    *,
+    is_repeating: bool,
+) -> tuple[Trace, tuple[int, int]]:
     choices = CudaChoices(_AUTOCAST[recipe.precision], compute_capability(target))
     loop = TrainingLoop(model, recipe, workload, choices, shapes or [workload.batch(recipe.batch.per_device)], zero_grad)
 
@@ -160,8 +185,12 @@ def trace_model(
         return make_optimizer(groups, recipe, foreach=recipe.optimizer.name not in _NO_FOREACH_OF_ITS_OWN)
 
     workspace = 0 if target.kind not in _CUDA else WORKSPACE_HOPPER if choices.capability >= 9 else WORKSPACE
+
+    def around(recorder: Recorder) -> AbstractContextManager[None]:
+        return Repeater(model, recorder, choices).on() if is_repeating else nullcontext()
+
     with choices:
-        trace = trace_training(model, loop, optimizer, workspace=workspace, steps=max(2, len(shapes)))
+        trace = trace_training(model, loop, optimizer, workspace=workspace, steps=max(2, len(shapes)), around=around)
     logits = getattr(loop.outputs, "logits", loop.outputs)
     trace = shard_trace(trace, model, recipe)
     return trace, (logits.shape[-1], logits.numel()) if isinstance(logits, torch.Tensor) else (0, 0)

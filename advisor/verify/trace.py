@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,8 @@ _MATRIX_PRODUCTS = frozenset(
     {_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.baddbmm.default, _aten.addbmm.default, _aten.mv.default}
 )
 _CONVOLUTION = _aten.convolution.default
+
+WORKSPACE_ORIGIN = "cuBLAS workspace"
 
 FREE = -1
 """The size that an event has when it gives an allocation back."""
@@ -60,6 +63,7 @@ class Recorder(MetaOperators):
         self._model = model
         self._workspace = workspace
         self._with_workspace: set[bool] = set()
+        self.is_silent = False  # what is made now was counted elsewhere
         self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}
         self._next = 0
         for module in model.modules():  # in the order in which `.to(device)` moves them
@@ -83,6 +87,8 @@ class Recorder(MetaOperators):
 
     def observe(self, func: Any, args: Any, kwargs: Any) -> Any:
         out = super().observe(func, args, kwargs)
+        if self.is_silent:
+            return out
         self.trace.unpriced |= unpriced_name(func)
         fresh = None
         if isinstance(out, Tensor):
@@ -114,18 +120,37 @@ class Recorder(MetaOperators):
         key = storage._cdata
         if key in self._alive:
             return None
-        number = self._allocate(storage.nbytes(), origin)
+        number = self.allocate(storage.nbytes(), origin)
         self.trace.widths[number] = tensor.shape[-1] if tensor.ndim else 1
-        events, alive = self.trace.events, self._alive
+        self.watch(storage, number)
+        return number
+
+    def watch(self, storage: torch.UntypedStorage, number: int) -> None:
+        """From now on the allocation lives as long as this storage."""
+        events, alive, key = self.trace.events, self._alive, storage._cdata
 
         def free(_: Any) -> None:
             del alive[key]
             events.append((number, FREE))
 
         alive[key] = (number, weakref.ref(storage, free))
-        return number
 
-    def _allocate(self, size: int, origin: Any) -> int:
+    def number_of(self, tensor: Tensor) -> int | None:
+        """The allocation that a tensor lies in."""
+        found = self._alive.get(tensor.untyped_storage()._cdata)
+        return None if found is None else found[0]
+
+    def is_alive(self, storage: int, number: int) -> bool:
+        """Whether the storage at this address is still that allocation."""
+        return self._alive.get(storage, (None,))[0] == number
+
+    def release(self, tensor: Tensor) -> None:
+        """Give the tensor's allocation back now, whoever still holds the tensor."""
+        number, _ = self._alive.pop(tensor.untyped_storage()._cdata)
+        self.trace.events.append((number, FREE))
+
+    def allocate(self, size: int, origin: Any) -> int:
+        """A new allocation's number."""
         number, self._next = self._next, self._next + 1
         self.trace.events.append((number, size))
         self.trace.origins[number] = origin
@@ -142,7 +167,7 @@ class Recorder(MetaOperators):
         in_backward = self.phase == "backward"
         if in_backward not in self._with_workspace:
             self._with_workspace.add(in_backward)
-            self.trace.categories[self._allocate(self._workspace, "cuBLAS workspace")] = "workspace"
+            self.trace.categories[self.allocate(self._workspace, WORKSPACE_ORIGIN)] = "workspace"
 
 
 Step = Callable[[Recorder, "torch.optim.Optimizer | None"], None]
@@ -155,15 +180,16 @@ def trace_training(
     *,
     workspace: int,
     steps: int = 2,
+    around: Callable[[Recorder], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> Trace:
     """The allocations of `steps` training steps; two show all, since the optimizer's states appear at the end of the first.
 
     `model` is on `meta`. `step(recorder, optimizer)` does one whole step, names its phases with `recorder.enter`, and keeps
     alive between calls what the script's names would. `workspace` is cuBLAS's, in bytes. The caller's modes (casting,
-    kernel choices) are to be on.
+    kernel choices) are to be on. `around(recorder)` is on as long as the recorder is.
     """
     recorder = Recorder(model, workspace)
-    with recorder:
+    with recorder, around(recorder):
         recorder.enter("setup")
         optimizer = make_optimizer()
         for _ in range(steps):
