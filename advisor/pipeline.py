@@ -149,9 +149,8 @@ def _not_applicable(session: Session, applies: c.Applicability) -> r.Report:
     outcomes = _request_outcomes(session)
     kept: Outcomes = {name: outcomes[name] for name in ("applicability", "issues") if name in outcomes}
     instead = [r.Baseline(name=name, why=p.fill(applies.reason, session.facts)) for name in applies.instead]
-    headline = f"{VERDICTS[applies.name]}. {p.fill(applies.reason, session.facts)}" + (
-        f" Use {', '.join(applies.instead)}." if applies.instead else ""
-    )
+    reason = f"use {'; or '.join(applies.instead)}." if instead else p.fill(applies.reason, session.facts)
+    headline = f"{VERDICTS[applies.name]}: {reason}"
     return _report(session, r.Status.NOT_APPLICABLE, headline, kept, baselines=instead)
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from advisor.render.escape import clean, code_block, code_span, escape_cell, escape_lines, escape_text, link_html, link_source
-from advisor.render.evidence import label_of
+from advisor.render.evidence import join_baselines, label_of
 from advisor.render.numbers import format_amount, format_basis, format_quantity, format_rate
 from advisor.resources import data_folder
 
@@ -32,7 +32,9 @@ def environment(*, html: bool = False) -> SandboxedEnvironment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters.update(amount=format_amount, quantity=format_quantity, basis=format_basis, rate=format_rate, clean=clean)
+    made.filters.update(
+        amount=format_amount, quantity=format_quantity, basis=format_basis, rate=format_rate, clean=clean, joined=join_baselines
+    )
     if html:
         made.filters.update(source=link_html, lines=escape_lines, label=label_of)
     else:

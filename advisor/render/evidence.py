@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 from advisor.render.numbers import format_amount, format_basis, format_quantity
-from advisor.report import Check, Decision, Report, Source
+from advisor.report import Baseline, Check, Decision, Report, Source
 from advisor.wire import Basis, Quantity
 
 ROUNDING = 0.01  # a check may show its figure rounded to a hundredth
@@ -105,6 +107,12 @@ def count_checks(report: Report) -> str:
     """`4 passed, 1 repaired, 1 skipped`, in the order of the statuses."""
     counts = {status: sum(check.status == status for check in report.verification) for status in STATUS_WORDS}
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+
+
+def join_baselines(baselines: Iterable[Baseline]) -> list[Baseline]:
+    """Neighbours that share their reason as one, so that it is said once."""
+    together = [list(alike) for _, alike in groupby(baselines, lambda baseline: (baseline.why, baseline.sources))]
+    return [alike[0].model_copy(update={"name": "; or ".join(baseline.name for baseline in alike)}) for alike in together]
 
 
 def label_of(name: str) -> str:

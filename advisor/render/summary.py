@@ -10,7 +10,16 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from advisor.render.escape import clean
-from advisor.render.evidence import UNMEASURED, CheckRow, describe_check, describe_checks, label_of, list_expectations, memory_check
+from advisor.render.evidence import (
+    UNMEASURED,
+    CheckRow,
+    describe_check,
+    describe_checks,
+    join_baselines,
+    label_of,
+    list_expectations,
+    memory_check,
+)
 from advisor.render.numbers import format_amount, format_value
 from advisor.render.recipe import describe_adaptation, summarize_recipe
 from advisor.report import Clarification, Edit, Report, Status
@@ -155,7 +164,13 @@ def answer_option(question: Clarification) -> str:
 
 
 def _instead(console: Console, report: Report) -> None:
-    _section(console, "Use instead", [("", f"{baseline.name}: {baseline.why}") for baseline in report.baselines])
+    from rich.padding import Padding
+    from rich.text import Text
+
+    _title(console, "Use instead")
+    for baseline in join_baselines(report.baselines):
+        console.print(Padding(Text(_line(baseline.name), "bold", overflow="fold"), (0, 0, 0, 2)))
+        console.print(Padding(Text(clean(baseline.why), overflow="fold"), (0, 0, 0, 4)))
 
 
 def _limits(console: Console, report: Report) -> None:

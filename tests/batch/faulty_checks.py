@@ -29,9 +29,7 @@ def misbehave(job: Job) -> StaticEvidence:
         eaten = []
         while True:
             eaten.append(bytearray(b"\1") * 2**25)
-    mark = Path(os.environ.get(MARK_VARIABLE, "/dev/null"))
-    if outputs == END_SANDBOX or (outputs == END_SANDBOX_ONCE and not mark.exists()):
-        mark.touch()
+    if outputs == END_SANDBOX:
         os.kill(SANDBOX, signal.SIGKILL)
         signal.pause()
     return StaticEvidence(parameters=10**6, trainable_parameters=10**6, buffers=0, flops_forward=10**9, file_bytes={"fp32": 4 * 10**6})
@@ -41,8 +39,12 @@ class StrictLauncher(launcher.Launcher):
     """It gives checks little time and memory, and imports nothing."""
 
     def _start(self, id: int, job: Job, *rest: Any) -> None:
-        limits = {"time_limit_s": TIME_LIMIT_S, "memory_limit_gib": MEMORY_LIMIT_GIB}
-        super()._start(id, job.model_copy(update=limits), *rest)
+        changes = {"time_limit_s": TIME_LIMIT_S, "memory_limit_gib": MEMORY_LIMIT_GIB, "recipe": job.recipe.model_copy(deep=True)}
+        job, mark = job.model_copy(update=changes), Path(os.environ.get(MARK_VARIABLE, os.devnull))
+        if job.recipe.input.outputs == END_SANDBOX_ONCE and not mark.exists():
+            mark.touch()  # by the launcher: a check may write in its own folder only
+            job.recipe.input.outputs = END_SANDBOX
+        super()._start(id, job, *rest)
 
     def _prepare(self, *_: Any) -> None:
         return None

@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from advisor.render import render_summary
-from advisor.report import Notice, Report
+from advisor.report import Baseline, Notice, Report
 from advisor.request import Request
 
 Pair = tuple[Report, Request]
@@ -69,3 +69,12 @@ def test_a_rule_warning_is_cut_to_its_first_sentence_and_what_quotes_the_request
     shown = render_summary(designed[0].model_copy(update={"warnings": notices, "decisions": [ruled]}), color=False)
     assert "Look twice. …" in shown and "look again" not in shown
     assert "Mostly cats" in shown
+
+
+def test_a_reason_that_alternatives_share_is_said_once_and_whole(made: Callable[[str], Pair]) -> None:
+    report = made("not_applicable")[0]
+    why = "One reason. " * 60 + "Its end."
+    shared = [Baseline(name="first", why=why), Baseline(name="second", why=why), Baseline(name="third", why="Another.")]
+    shown = " ".join(render_summary(report.model_copy(update={"baselines": shared}), width=200, color=False).split())
+    assert shown.count("Its end.") == 1
+    assert shown.index("first; or second") < shown.index("One reason.") < shown.index("third") < shown.index("Another.")
