@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.located import MAX_BYTES, Document, decode, parse_json, parse_yaml, path_text, read_text
+from advisor.located import LONGEST_NAME, MAX_BYTES, Document, decode, parse_json, parse_yaml, path_text, read_text
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=80), inner, max_size=4),
     max_leaves=12,
 )
 
@@ -95,6 +95,13 @@ def test_json_comes_back_as_it_was(data: Any) -> None:
     document = parse_json(json.dumps(data), "a.json")
     assert document.faults == []
     assert document.data == data or json.dumps(document.data) == json.dumps(data)
+
+
+def test_a_name_too_long_to_be_placed_is_refused_as_what_it_is() -> None:
+    longest = "k" * (LONGEST_NAME - 2)
+    assert parse_json(json.dumps({longest: 1}), "a.json").data == {longest: 1}
+    (fault,) = parse_json(json.dumps({"a": 1, f"{longest}k": 1}, indent=1), "a.json").faults
+    assert (fault.place.line, "1,024 characters" in fault.message) == (3, True)
 
 
 @given(st.text(max_size=200))
