@@ -244,7 +244,9 @@ def parse_json(text: str, file: str) -> Document:
     if not document.faults:
         document.data = data  # YAML folds U+2028 and U+0085 inside strings, JSON keeps them
     elif document.faults[0].message.startswith(_NOT_YAML):
-        document.faults = [Fault(document.faults[0].place, f"has a name that takes more than {LONGEST_NAME:,} characters with its quotes: shorten it")]
+        document.faults = [
+            Fault(document.faults[0].place, f"has a name that takes more than {LONGEST_NAME:,} characters with its quotes: shorten it")
+        ]
     return document
 
 
