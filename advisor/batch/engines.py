@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from advisor.verify.verifier import CheckCounts, Verifier
 
 EngineName = Literal["local", "ray"]
+WORKERS_PER_CHECK = 2  # one waits for its check while another finds out what to check next
 
 
 class InProcess:
@@ -59,7 +60,7 @@ def open_engine(settings: Settings, jobs: int = 1, name: EngineName = "local", *
             return
         from advisor.batch.local import Workers
 
-        with Workers(settings, jobs, verifier) as workers:
+        with Workers(settings, jobs if verifier is None else jobs * WORKERS_PER_CHECK, verifier) as workers:
             settings.advice_hash  # noqa: B018 - read here while the workers read it too
             yield workers
 
