@@ -27,8 +27,8 @@ MAX_NODES = 500_000
 # libyaml's composer recurses on the C stack without a guard: 20,000 levels overran 8 MiB of it, 10,000 did not (PyYAML 6.0.3).
 SAFE_OPENERS = 5_000
 
-LONGEST_NAME = 1024  # of a mapping's keys, in JSON's form: YAML 1.2, 7.4.2; all else that JSON can say is YAML
-_NOT_YAML = "is not valid YAML"
+LONGEST_NAME = 1024  # of a mapping's keys, in JSON's form: YAML 1.2, 7.4.2; in all else the grammar of JSON is YAML's
+_MISPLACED = "expected"  # as libyaml, and PyYAML without it, say of a text that breaks the grammar
 _COLLECTION_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _INDENTS = re.compile(r"^[ ?:-]*", re.MULTILINE)
 _ESCAPED_PAIR = re.compile(r"(\\\\)|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
@@ -141,11 +141,11 @@ def parse_yaml(text: str, file: str) -> Document:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
         reason = " ".join(part for part in (error.context, error.problem) if part)
-        document.faults.append(Fault(place, f"{_NOT_YAML}: {reason}"))
+        document.faults.append(Fault(place, f"is not valid YAML: {reason}"))
     except yaml.YAMLError as error:
         position = getattr(error, "position", None)
         place = Place(file, text.count("\n", 0, position) + 1) if position is not None else Place(file)
-        document.faults.append(Fault(place, f"{_NOT_YAML}: {getattr(error, 'reason', error)}"))
+        document.faults.append(Fault(place, f"is not valid YAML: {getattr(error, 'reason', error)}"))
     except RecursionError:
         document.faults.append(Fault(Place(file), f"is nested deeper than {MAX_DEPTH} levels"))
     finally:
@@ -243,7 +243,7 @@ def parse_json(text: str, file: str) -> Document:
     document = parse_yaml(_ESCAPED_PAIR.sub(_unescaped_pair, text.replace("\t", " ")), file)
     if not document.faults:
         document.data = data  # YAML folds U+2028 and U+0085 inside strings, JSON keeps them
-    elif document.faults[0].message.startswith(_NOT_YAML):
+    elif _MISPLACED in document.faults[0].message:
         document.faults = [
             Fault(document.faults[0].place, f"has a name that takes more than {LONGEST_NAME:,} characters with its quotes: shorten it")
         ]
