@@ -23,6 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from advisor import __version__
+from advisor.files import sealed, unsealed
 from advisor.verify.evidence import DeployEvidence, Job, SmokeEvidence, StaticEvidence
 
 Evidence = StaticEvidence | SmokeEvidence | DeployEvidence
@@ -65,10 +66,7 @@ class EvidenceCache:
         """The evidence for this job on this machine with these versions, if it is here."""
         path = self._path(job, threads)
         try:
-            checksum, _, body = path.read_bytes().partition(b"\n")
-            if checksum != _checksum(body):
-                raise ValueError("the file is not what was written")
-            evidence = _KINDS.get(job.check, SmokeEvidence).model_validate_json(body)
+            evidence = _KINDS.get(job.check, SmokeEvidence).model_validate_json(unsealed(path.read_bytes()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
@@ -90,7 +88,7 @@ class EvidenceCache:
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(_checksum(body) + b"\n" + body)
+                    file.write(sealed(body))
                 Path(name).replace(path)
             except BaseException:
                 self._remove(Path(name))
@@ -152,10 +150,6 @@ def cache_folder() -> Path:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
         return Path(base) / "advisor"
     return Path(os.devnull)  # in which nothing can be kept
-
-
-def _checksum(body: bytes) -> bytes:
-    return hashlib.sha256(body).hexdigest().encode()
 
 
 @cache

@@ -38,6 +38,15 @@ class Target(Wire):
     compute_capability: str | None = None
     is_here: bool = False
 
+    @property
+    def has_cuda(self) -> bool:
+        return self.kind in ("gpu", "multi_gpu")
+
+    @property
+    def capability(self) -> float:
+        """The compute capability as a number; Ampere's where it is unknown."""
+        return float(self.compute_capability or 8.0)
+
 
 class Job(Wire):
     """One check of one design."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from advisor.verify.cuda_choices import CudaChoices
 from advisor.verify.evidence import Job, Memory
-from advisor.verify.memory import CONTEXT, CONTEXT_RANGE, compute_capability
+from advisor.verify.memory import CONTEXT, CONTEXT_RANGE
 from advisor.verify.peak import live_peak
 from advisor.verify.priced import NF4_BLOCK, SCALE_BLOCK
 from advisor.verify.trace import Recorder
@@ -78,7 +78,7 @@ def predict_inference_memory(job: Job, model: nn.Module, workload: Workload | No
     where the weights are stored in 16 or 4 bits, in fp32 otherwise; `model`, the job's own on `meta`, is cast so.
     """
     format_ = deployed_format(job)
-    served = trace_serving(job, model, format_, compute_capability(job.target), workload, batch_size)
+    served = trace_serving(job, model, format_, job.target.capability, workload, batch_size)
     return price_serving(served, format_, job)
 
 
@@ -110,7 +110,7 @@ def trace_serving(
 def price_serving(served: Served, format_: str, job: Job) -> Memory:
     """What serving takes on the job's very device."""
     kinds, total = dict(served.categories), sum(served.categories.values())
-    on_gpu = job.target.kind in ("gpu", "multi_gpu")
+    on_gpu = job.target.has_cuda
     kinds |= {"context": CONTEXT} if on_gpu else {}
     return Memory(
         total=sum(kinds.values()),

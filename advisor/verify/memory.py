@@ -51,7 +51,6 @@ UNPRICED = 1.1
 _CONVOLUTIONAL = 2  # convolutions from which a model counts as convolutional: a patch embedding alone does not make one
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-_CUDA = ("gpu", "multi_gpu")
 _METHOD_LIVE = "live bytes over every allocation of training steps on meta tensors, without the process itself"
 _METHOD_CUDA = "every allocation of training steps on meta tensors, replayed through a model of CUDA's caching allocator, and a context"
 _NO_FOREACH_OF_ITS_OWN = ("adafactor",)  # on CUDA torch.optim chooses foreach for all others: torch/optim/_adafactor.py, `adafactor`
@@ -101,7 +100,7 @@ def trace_job(job: Job) -> Trained:
     if job.recipe.activation_checkpointing:
         checkpoint_activations(model)
     trace, logits = trace_model(model, workload_of(job), job.recipe, job.target)
-    peak, on_cuda = live_peak(trace, logits), job.target.kind in _CUDA
+    peak, on_cuda = live_peak(trace, logits), job.target.has_cuda
     return Trained(
         trainable=trainable,
         peak=(peak.total, peak.categories, peak.place),
@@ -175,7 +174,7 @@ def _trace(
     *,
     is_repeating: bool,
 ) -> tuple[Trace, tuple[int, int]]:
-    choices = CudaChoices(_AUTOCAST[recipe.precision], compute_capability(target))
+    choices = CudaChoices(_AUTOCAST[recipe.precision], target.capability)
     loop = TrainingLoop(model, recipe, workload, choices, shapes or [workload.batch(recipe.batch.per_device)], zero_grad)
 
     def optimizer() -> torch.optim.Optimizer | None:
@@ -184,7 +183,7 @@ def _trace(
             return EightBitAdam(groups)
         return make_optimizer(groups, recipe, foreach=recipe.optimizer.name not in _NO_FOREACH_OF_ITS_OWN)
 
-    workspace = 0 if target.kind not in _CUDA else WORKSPACE_HOPPER if choices.capability >= 9 else WORKSPACE
+    workspace = 0 if not target.has_cuda else WORKSPACE_HOPPER if choices.capability >= 9 else WORKSPACE
 
     def around(recorder: Recorder) -> AbstractContextManager[None]:
         return Repeater(model, recorder, choices).on() if is_repeating else nullcontext()
@@ -196,18 +195,13 @@ def _trace(
     return trace, (logits.shape[-1], logits.numel()) if isinstance(logits, torch.Tensor) else (0, 0)
 
 
-def compute_capability(target: Target) -> float:
-    """The target's compute capability as a number; Ampere's where it is unknown."""
-    return float(target.compute_capability or 8.0)
-
-
 def price(trace: Trace, peak: LivePeak, recipe: Recipe, target: Target, reserved_without_limit: Reserved | None = None) -> Memory:
     """Add to the live bytes what the device takes beside them, and say how far off that may be."""
     is_shared = recipe.batch.devices > 1 or recipe.distributed == OFFLOADED
     notes = ["gradient buckets, shards and the units gathered are priced by formula"] if is_shared else []
     kinds = {**peak.categories}
     low, spread = peak.total, 0
-    if target.kind in _CUDA:
+    if target.has_cuda:
         reserved, spread, full = reserved_on(target, trace.events, reserved_without_limit)
         notes += ["allocations fit the card only if cached segments are given back during training"] if full else []
         kinds |= {"allocator_slack": reserved - peak.total, "context": CONTEXT}
@@ -230,7 +224,7 @@ def price(trace: Trace, peak: LivePeak, recipe: Recipe, target: Target, reserved
         high=high,
         categories=kinds,
         peak_at=peak.place,
-        method=f"{_METHOD_CUDA if target.kind in _CUDA else _METHOD_LIVE}; at most {factor:.3g} times that: {reason}",
+        method=f"{_METHOD_CUDA if target.has_cuda else _METHOD_LIVE}; at most {factor:.3g} times that: {reason}",
         notes=notes,
     )
 

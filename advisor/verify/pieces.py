@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from advisor.files import sealed, unsealed
 from advisor.recipe import Recipe, RecipeBatch, RecipeOptimizer
 from advisor.verify.evidence import Job, Target
 from advisor.wire import Wire
@@ -24,7 +25,6 @@ MOST_BYTES = 256 * 10**6  # some 5,000 traces of medium models
 MOST_PIECES = 8  # of one check, which has four
 OLDEST_GENERATION, NEWEST_GENERATION = 7, 9  # whose kernels and workspaces differ from those of its neighbours: cuda_choices, memory
 _NOT_IN_A_STEP = ("schedule", "epochs", "steps", "augmentation", "compression", "export")  # of a recipe's fields
-ON_CUDA = ("gpu", "multi_gpu")
 
 P = TypeVar("P", bound=Wire)
 
@@ -44,14 +44,12 @@ class Pieces:
         parts = json.dumps([kind.__name__, job.model_dump_json(), also])
         name = hashlib.sha256(parts.encode()).hexdigest()
         with contextlib.suppress(OSError, ValueError):
-            checksum, _, body = (self._kept / name).read_bytes().partition(b"\n")
-            if checksum == _checksum(body):
-                return kind.model_validate_json(body)
+            return kind.model_validate_json(unsealed((self._kept / name).read_bytes()))
         found = find_out()
         body = found.model_dump_json(by_alias=True).encode()
         with contextlib.suppress(OSError):
             self._own.mkdir(exist_ok=True)
-            (self._own / name).write_bytes(_checksum(body) + b"\n" + body)
+            (self._own / name).write_bytes(sealed(body))
         return found
 
 
@@ -73,10 +71,6 @@ class Kept:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             for path, _ in files[:MOST_PIECES]:
                 path.replace(self._folder / path.name)
-
-
-def _checksum(body: bytes) -> bytes:
-    return hashlib.sha256(body).hexdigest().encode()
 
 
 def model_job(job: Job) -> Job:
@@ -107,10 +101,10 @@ def training_job(job: Job) -> Job:
         **{name: Recipe.model_fields[name].get_default(call_default_factory=True) for name in _NOT_IN_A_STEP},
         **dict.fromkeys(("metric", "split"), ""),
     }
-    target = Target(kind="gpu" if job.target.kind in ON_CUDA else "cpu", compute_capability=f"{generation(job.target)}.0")
+    target = Target(kind="gpu" if job.target.has_cuda else "cpu", compute_capability=f"{generation(job.target)}.0")
     return Job(check="static", task=job.task, build=job.build, recipe=recipe.model_copy(update=changes), target=target)
 
 
 def generation(target: Target) -> int:
     """The compute capability as far as kernels and workspaces change with it: 7 before Ampere, 8, and 9 from Hopper on."""
-    return min(NEWEST_GENERATION, max(OLDEST_GENERATION, int(float(target.compute_capability or 8.0))))
+    return min(NEWEST_GENERATION, max(OLDEST_GENERATION, int(target.capability)))

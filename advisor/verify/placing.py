@@ -70,7 +70,7 @@ def is_on_target(job: Job, device: torch.device, hardware: Hardware) -> bool:
     if device.type == "cpu":
         return target.is_here and target.kind == "cpu"
     gpu = choose_gpu(job, hardware)
-    if gpu is None or target.kind not in ("gpu", "multi_gpu"):
+    if gpu is None or not target.has_cuda:
         return False
     return target.is_here or (target.name is not None and _words(gpu.name) <= _words(target.name))
 

@@ -87,7 +87,7 @@ def predict_coarsely(model: nn.Module, workload: Workload, recipe: Recipe, targe
     kinds = {"weights": weights, "gradients": 4 * trained, "optimizer_state": int(STATE_BYTES.get(recipe.optimizer.name, 8.0) * trained),
              "activations": kept}  # fmt: skip
     sure = sum(kinds.values()) - kept
-    on_gpu = target.kind in ("gpu", "multi_gpu")
+    on_gpu = target.has_cuda
     context, least, most = (CONTEXT, *CONTEXT_RANGE) if on_gpu else (0, 0, 0)
     return Memory(
         total=sure + kept + context,

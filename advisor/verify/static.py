@@ -15,7 +15,7 @@ from advisor.verify.build import build_model
 from advisor.verify.evidence import Job, StaticEvidence
 from advisor.verify.flops import count_flops, cross_check_flops
 from advisor.verify.inference import Served, deployed_format, file_bytes, price_serving, trace_serving
-from advisor.verify.memory import Trained, compute_capability, price_job, trace_job
+from advisor.verify.memory import Trained, price_job, trace_job
 from advisor.verify.operators import operators_at
 from advisor.verify.pieces import OLDEST_GENERATION, Pieces, generation, model_job, training_job
 from advisor.verify.shapes import MetaOperators
@@ -70,7 +70,7 @@ def _priced(job: Job, plain: Job, model: _Model, pieces: Pieces) -> dict[str, An
     precision, format_, wanted = job.recipe.precision, deployed_format(job), training_job(job)
     read = pieces.get(Operators, plain, lambda: Operators(works=operators_at(model.met, workload_of(plain), precision)), also=precision)
     trained = pieces.get(Trained, wanted, lambda: trace_job(wanted))
-    capability, is_newer = compute_capability(wanted.target), generation(job.target) > OLDEST_GENERATION
+    capability, is_newer = wanted.target.capability, generation(job.target) > OLDEST_GENERATION
     served = pieces.get(Served, plain, lambda: trace_serving(plain, model.met, format_, capability), also=[format_, is_newer])
     return {
         "trainable_parameters": trained.trainable,
