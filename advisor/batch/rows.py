@@ -94,7 +94,7 @@ def answer(task: Task, settings: Settings, checker: Checker | None) -> Row:
         return Row(task.line, report.status.value, data, time.perf_counter() - started, task.end)
     except AdvisorError as error:
         first = error.faults[0]
-        said = error.faults[0].message if len(error.faults) == 1 else "; ".join(map(str, error.faults))  # the row has the first path alone
+        said = first.message if len(error.faults) == 1 else "; ".join(map(str, error.faults))  # the row has the first path alone
         return error_row(task, settings, RowFault(error.code, said, first.place.path), time.perf_counter() - started)
     except Exception as error:
         fault = RowFault("defect", f"{type(error).__name__}: {error}")

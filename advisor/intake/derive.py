@@ -121,13 +121,11 @@ def _named_in_task(request: Request, notes: Notes, catalogue: Catalogue) -> str 
     """The one model that the specific task names to be trained ("Llama 3.1 8B", "with BERT"), if it serves the task."""
     said = request.task.specific_task or ""
     text = lowered(said)
-    if FROM_ANOTHER.search(text):
+    if FROM_ANOTHER.search(text) or notes.value("task.kind") is None:
         return None
     mentions = catalogue.model_names.find(text)
     ids = {found.ids for found in mentions if DIGIT.search(text, found.start, found.end) or TO_TRAIN.search(text[: found.start])}
     serving = [found for found in (_serving(ids_, notes, catalogue) for ids_ in ids) if found]
-    if notes.value("task.kind") is None:
-        return None
     if not serving and _is_closed(text, catalogue):
         return next(iter(_stand_in(said, notes, catalogue, TASK)), None)
     if len(serving) != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -137,9 +138,9 @@ def _hints(request: Request, notes: Notes, types: list[str], domains: list[str])
 
 
 def _note_hinted(notes: Notes, path: str, said: str, hits: list[Hit]) -> None:
-    weights: dict[str, int] = {}
+    weights = Counter[str]()
     for hit in hits:
-        weights[str(hit.value)] = weights.get(str(hit.value), 0) + hit.phrase.weight
+        weights[str(hit.value)] += hit.phrase.weight
     best = [kind for kind, weight in weights.items() if weight == max(weights.values())]
     if len(best) > 1:
         notes.notice("ambiguous", f"{quoted(path, said)} may mean {' or '.join(sorted(best))}; say which as facts.task.kind")
