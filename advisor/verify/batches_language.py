@@ -8,6 +8,8 @@ B is the batch size, L the recipe's tokens, C its outputs. All ids are int64 in 
 | question_answering   | input_ids, attention_mask [B, L]; start_positions, end_positions int64 [B] within L                  |
 | ranking              | input_ids, attention_mask [B, L] of query with document; labels float [B], 1 where they belong       |
 | text_embedding       | input_ids, attention_mask [B, 2, L]: a text and its partner                                          |
+| masked_language_     | input_ids, attention_mask [B, L]; labels [B, L]: the tokens that are hidden in input_ids, -100        |
+| modeling             | elsewhere                                                                                            |
 | preference_tuning    | input_ids, attention_mask, labels [B, 2, L]: the chosen and the rejected answer to one prompt, labels |
 |                      | -100 on the prompt; margins float [B], by how much the reference prefers the chosen one, here 0      |
 
@@ -32,6 +34,8 @@ _IGNORED = -100  # the label of tokens that count for nothing, in all of transfo
 _MARKS = 3  # ids kept for what carries the signal: start of the answer, its end, a pair that belongs together
 _BETA = 0.1  # how strongly the policy is held to the reference; arXiv:2305.18290, section 6
 _ODDS_WEIGHT = 0.1  # of ORPO's odds ratio beside the likelihood: arXiv:2403.07691, appendix
+_MASK = 4  # an id below the first word, as RoBERTa's 50264 and BERT's 103 are in their vocabularies
+_MASKED = 0.15  # of the tokens, where the recipe names no rate: arXiv:1810.04805, section 3.1
 _SCALE = 20.0  # of the cosine similarities: sentence-transformers' MultipleNegativesRankingLoss
 
 
@@ -65,6 +69,15 @@ def _partners(job: Job, batch: int, source: _Source) -> Batch:
     shared = motif[:, :1].expand_as(motif)
     motif = torch.where(torch.arange(_MOTIF, device=source.device) < _MOTIF // 2, shared, motif)
     return _masked(motif.repeat(1, 1, length // _MOTIF + 1)[:, :, :length].contiguous())
+
+
+def _hidden_tokens(job: Job, batch: int, source: _Source) -> Batch:
+    """Texts that repeat a motif, of which the recipe's share of tokens is hidden."""
+    length = _size(job, "sequence_length")
+    tokens = _tokens(job, source, batch, length=_MOTIF).repeat(1, length // _MOTIF + 1)[:, :length]
+    rate = next((technique.value for technique in job.recipe.regularization if technique.name == "masking"), None) or _MASKED
+    is_hidden = source.normal(batch, length).argsort(-1) < max(1, round(rate * length))
+    return {**_masked(torch.where(is_hidden, _MASK, tokens)), "labels": torch.where(is_hidden, tokens, _IGNORED)}
 
 
 def _compared_answers(job: Job, batch: int, source: _Source) -> Batch:
@@ -150,5 +163,6 @@ EXERCISES = {
     "question_answering": Exercise(_marked_answers, _answer, own_loss),
     "ranking": Exercise(_judged_pairs, loss=_judge),
     "text_embedding": Exercise(_partners, _embed, _in_batch_negatives),
+    "masked_language_modeling": Exercise(_hidden_tokens, _answer, own_loss),
     "preference_tuning": Exercise(_compared_answers, _compare, _preference),
 }

@@ -10,11 +10,12 @@ from advisor import Report, Status, design
 from advisor.reading import read_request
 from tests.conftest import EXAMPLES
 
-TEXT = ("token_classification", "question_answering", "text_regression", "ranking", "text_embedding", "preference_tuning")
+TEXT = ("token_classification", "question_answering", "text_regression", "ranking", "text_embedding", "preference_tuning",
+        "masked_language_modeling")  # fmt: skip
 AUDIO = ("speech_recognition", "audio_classification", "keyword_spotting")
 TASKS = (*TEXT, *AUDIO, "contrastive_pretraining", "image_captioning", "visual_question_answering")
 METRICS = {"token_classification": "entity_f1", "question_answering": "squad_f1", "ranking": "ndcg@10", "speech_recognition": "wer",
-           "image_captioning": "cider"}  # fmt: skip
+           "image_captioning": "cider", "masked_language_modeling": "perplexity"}  # fmt: skip
 CHEAP = ("token_classification", "text_embedding", "keyword_spotting", "audio_classification")
 
 
@@ -104,3 +105,24 @@ def test_a_cheap_example_really_trains(task: str) -> None:
     report = report_of(task, "smoke")
     assert report.status is Status.DESIGNED, report.headline
     assert [check.detail for check in report.verification if check.status == "failed"] == []
+
+
+def test_encoders_go_on_gently_and_from_scratch_at_the_published_rates() -> None:
+    recipes = [asked("NLP", task, size, model=model, type="sequence-modeling").recipe for task, size, model in (
+        ("masked language modeling", "75k reviews", "distilbert-base-uncased"),
+        ("domain-adaptive pretraining", "30M documents", "roberta-base"),
+        ("masked language modeling, from scratch", "5M documents", "roberta-base"),
+        ("masked language modeling, from scratch", "40M documents", "ModernBERT-base"),
+    )]  # fmt: skip
+    got = [(each.model.adaptation, each.batch.effective, each.optimizer.learning_rate, each.epochs) for each in recipes if each]
+    assert got == [("full", 64, 5e-5, 5), ("full", 2048, pytest.approx(2.8e-4, rel=0.02), 1), ("scratch", 1024, 3e-4, 30),
+                   ("scratch", 4096, pytest.approx(7.5e-4, rel=0.02), 30)]  # fmt: skip
+    hidden = [{each.name: each.value for each in recipe.regularization}["masking"] for recipe in recipes if recipe]
+    assert hidden == [0.15, 0.15, 0.15, 0.3]
+
+
+def test_pretraining_a_named_encoder_is_masked_and_a_decoder_predicts_the_next_token() -> None:
+    for model, loss, family in (("allenai/scibert_scivocab_uncased", "hidden", "bert"), ("gpt2", "next", "gpt2")):
+        report = asked("NLP", "continued pretraining on abstracts", "200k abstracts", model=model, type="generation")
+        assert report.recipe is not None and family in report.recipe.model.id
+        assert loss in report.to_wire()["trainingStrategy"]["lossFunction"]["type"], report.to_wire()["trainingStrategy"]["lossFunction"]
