@@ -18,7 +18,9 @@ from advisor.request import Request
 
 BASE_MODEL, TASK = "existingSetup.baseModel", "task.specificTask"
 DIGIT = re.compile(r"\d")  # of a version or a size, which tell a model's name from a word
-TO_TRAIN = re.compile(r"\b(?:fine[- ]?tun\w*|(?:pre[- ]?)?train(?:ing)?|adapt\w*|with|using|use|based on)\s+(?:of\s+)?(?:an?\s+|the\s+|our\s+)?$")
+TO_TRAIN = re.compile(
+    r"\b(?:fine[- ]?tun\w*|(?:pre[- ]?)?train(?:ing)?|adapt\w*|with|using|use|based on)\s+(?:of\s+)?(?:an?\s+|the\s+|our\s+)?$"
+)
 PRETRAIN = re.compile(r"\bpre[- ]?train")
 PRETRAINED_AS = {"text_generation": "masked_language_modeling"}  # "continued pretraining" of a decoder, and of an encoder
 # Where a model is named for something else than to be trained: as a teacher, a rival, a source of data.

@@ -115,14 +115,14 @@ def test_encoders_go_on_gently_and_from_scratch_at_the_published_rates() -> None
         ("masked language modeling, from scratch", "40M documents", "ModernBERT-base"),
     )]  # fmt: skip
     got = [(each.model.adaptation, each.batch.effective, each.optimizer.learning_rate, each.epochs) for each in recipes if each]
-    assert got == [("full", 64, 5e-5, 5), ("full", 2048, pytest.approx(2.8e-4, rel=0.02), 1), ("scratch", 1024, 3e-4, 30),
+    assert got == [("full", 64, 5e-5, 5), ("full", 2048, 5e-4, 1), ("scratch", 1024, 3e-4, 30),
                    ("scratch", 4096, pytest.approx(7.5e-4, rel=0.02), 30)]  # fmt: skip
     hidden = [{each.name: each.value for each in recipe.regularization}["masking"] for recipe in recipes if recipe]
     assert hidden == [0.15, 0.15, 0.15, 0.3]
 
 
 def test_pretraining_a_named_encoder_is_masked_and_a_decoder_predicts_the_next_token() -> None:
-    for model, loss, family in (("allenai/scibert_scivocab_uncased", "hidden", "bert"), ("gpt2", "next", "gpt2")):
-        report = asked("NLP", "continued pretraining on abstracts", "200k abstracts", model=model, type="generation")
-        assert report.recipe is not None and family in report.recipe.model.id
-        assert loss in report.to_wire()["trainingStrategy"]["lossFunction"]["type"], report.to_wire()["trainingStrategy"]["lossFunction"]
+    for model, family, is_masked in (("allenai/scibert_scivocab_uncased", "bert", True), ("gpt2", "gpt2", False)):
+        recipe = asked("NLP", "continued pretraining on abstracts", "200k abstracts", model=model, type="generation").recipe
+        assert recipe is not None and family in recipe.model.id
+        assert ("masking" in {each.name for each in recipe.regularization}) is is_masked

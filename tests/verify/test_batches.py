@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from advisor.errors import CheckError
+from advisor.recipe import Named
 from advisor.verify.batches import compute_loss, make_batch
 from advisor.verify.build import build_model, make_optimizer, parameter_groups
 from tests.verify.jobs import TINY_BERT, bert_job, mlp_job, timm_job
@@ -21,6 +24,19 @@ def test_shapes_and_types_are_the_same_on_meta_as_on_the_cpu() -> None:
 def test_token_ids_stay_within_the_vocabulary() -> None:
     ids = make_batch(bert_job({**TINY_BERT, "vocab_size": 20}), 8, "cpu")["input_ids"]
     assert 8 <= int(ids.min()) <= int(ids.max()) < 20
+
+
+def test_of_a_masked_language_model_the_recipe_s_share_is_hidden_and_asked_for() -> None:
+    job = bert_job(TINY_BERT).model_copy(update={"task": "masked_language_modeling"})
+    length = job.recipe.input.sequence_length or 0
+    recipe = job.recipe.model_copy(update={"regularization": [Named(name="masking", value=0.25)]})
+    for made, share in ((job, 0.15), (job.model_copy(update={"recipe": recipe}), 0.25)):
+        batch = make_batch(made, 3, "cpu", torch.Generator().manual_seed(0))
+        hidden = batch["labels"] != -100
+        assert hidden.sum(-1).tolist() == [round(share * length)] * 3
+        assert batch["input_ids"][hidden].unique().numel() == 1 and (batch["labels"][hidden] >= 8).all()
+        loss = compute_loss(build_model(made, "cpu"), batch, made).detach()
+        assert float(loss) == pytest.approx(math.log(TINY_BERT["vocab_size"]), rel=0.1)
 
 
 def test_the_same_generator_gives_the_same_batch() -> None:
