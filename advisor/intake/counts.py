@@ -31,6 +31,8 @@ from advisor.intake.text import ABOUT, LOWER, TAKEN, UPPER, Text, words
 from advisor.quantity import COUNT, number, seconds
 
 FORMS = ("5,000 labelled images, 10 classes", "2 years of daily sales")
+MOST_KINDS = 30  # labels: fewer are classes, as no one labels so few of many samples; semi-supervised benchmarks begin at 40
+LEAST_OF_A_KIND = 10  # samples, for labels to be read as classes
 MOST = 1e15  # above it, counting with floating point would no longer be exact
 # Where both are counted, each text with its picture is a sample, and the pictures come more than once.
 TEXTS, PICTURES = (
@@ -181,12 +183,8 @@ def _names(text: Text) -> tuple[str, ...]:
 
 
 def _bare(text: Text, found: Found) -> None:
-    """Numbers without a noun: samples, if nothing else is; `140 labels` are classes or samples, which only a graph's context tells."""
+    """Numbers without a noun: samples, if nothing else is; `140 labels` may be classes or samples, `5 labels` of thousands are classes."""
     labels = text.take(re.compile(rf"(?P<value>{COUNT})\s+labels\b"))
-    if labels:
-        if found.noun.rstrip("s") != "node" and "unlabelled" not in found.by:
-            text.fail("may mean classes or labelled samples; write '5 classes' or '140 labelled'", [labels.span()])
-        found.labelled.append(_whole_number(text, labels["value"], labels.span()))
     if found.by.get("samples"):
         found.remarks += [f"{match[0].strip()!r} decides nothing here" for match in text.take_all(PLURAL)]
     unknown = text.take(PLURAL) if found.by.keys().isdisjoint(("samples", "steps", "series")) else None
@@ -194,6 +192,15 @@ def _bare(text: Text, found: Found) -> None:
         found.by["samples"] = [_whole_number(text, unknown["value"], unknown.span())]
         found.noun = unknown["noun"]
         found.remarks.append(f"{unknown['noun']!r} are taken for samples")
+    if labels:
+        value, samples = _whole_number(text, labels["value"], labels.span()), found.by.get("samples")
+        if found.noun.rstrip("s") == "node" or "unlabelled" in found.by:
+            found.labelled.append(value)
+        elif samples and 1 < value <= min(MOST_KINDS, max(samples) / LEAST_OF_A_KIND):
+            found.by.setdefault("classes", []).append(value)
+            found.remarks.append(f"'{value} labels' are read as classes")
+        else:
+            text.fail("may mean classes or labelled samples; write '5 classes' or '140 labelled'", [labels.span()])
     for match in text.take_all(BARE):
         value = _whole_number(text, match["value"], match.span())
         if match["split"] and not match["split"].startswith("train"):

@@ -26,6 +26,7 @@ ANY = re.compile("")
 # What a model's kind tells of a task that several kinds could do: the task as it is read, what is said of it, the task as it is meant.
 BY_MODEL = (
     ({"text_generation"}, PRETRAIN, "masked_language_modeling", "it reads to both sides, and is pretrained by masked language modelling"),
+    ({"text_generation", "instruction_tuning", "question_answering"}, ANY, "visual_question_answering", "it reads images beside texts"),
     ({"text_generation", "instruction_tuning"}, ANY, "summarization", "it writes one text from another: the design is that of summaries"),
 )
 # Where a model is named for something else than to be trained: as a teacher, a rival, a source of data.
