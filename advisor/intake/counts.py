@@ -42,6 +42,9 @@ TEXTS, PICTURES = (
 
 STEP_OF = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}  # "120 series x 900 days"
 
+OVER = re.compile(r"(?<=[a-z] )over(?= \d)")  # "22k questions over 510 contracts": no lower bound, as nothing stands before that
+SPREAD = re.compile(r"\b(?:from|across)\s+$")
+
 _WORDS = words(
     """
     of in the and a with into across for our all total overall dataset data set size we have are there is training available from each
@@ -54,6 +57,7 @@ _WORDS = words(
 def read_counts(text: Text, nouns: Nouns) -> Counts:
     """What `text` says about the amount of data; names of known datasets are blanked in it already."""
     found = Found()
+    text.left = OVER.sub("from", text.left)
     whole = text.left
     _bounds(text, found)
     _pointed(text, found)
@@ -163,6 +167,10 @@ def _items(text: Text, nouns: Nouns, found: Found) -> None:
             continue
         if kind == "samples" and re.search(r"\btrain(?:ing)?\b", before):
             found.train.append(value)
+        of = found.by.get("samples") if SPREAD.search(text.left[: match.start()]) else None
+        if kind == "samples" and of and value < max(of):
+            found.remarks.append(f"{match[0].strip()!r}, over which the samples spread, decides nothing here")
+            continue
         if kind == "samples" and re.search(LABELLED, before):
             found.labelled.append(value)
         if kind == "asides" or (has_texts and match["noun"].rstrip("s") in PICTURES):

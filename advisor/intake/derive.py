@@ -27,6 +27,12 @@ ANY = re.compile("")
 BY_MODEL = (
     ({"text_generation"}, PRETRAIN, "masked_language_modeling", "it reads to both sides, and is pretrained by masked language modelling"),
     ({"text_generation", "instruction_tuning", "question_answering"}, ANY, "visual_question_answering", "it reads images beside texts"),
+    (
+        {"question_answering", "summarization", "translation"},
+        ANY,
+        "instruction_tuning",
+        "it writes: the design is that of instruction tuning",
+    ),
     ({"text_generation", "instruction_tuning"}, ANY, "summarization", "it writes one text from another: the design is that of summaries"),
 )
 # Where a model is named for something else than to be trained: as a teacher, a rival, a source of data.

@@ -108,7 +108,7 @@ def test_a_cheap_example_really_trains(task: str) -> None:
 
 
 def test_encoders_go_on_gently_and_from_scratch_at_the_published_rates() -> None:
-    recipes = [asked("NLP", task, size, model=model, type="sequence-modeling").recipe for task, size, model in (
+    recipes = [asked("NLP", task, size, "8x A100 80GB", model=model, type="sequence-modeling").recipe for task, size, model in (
         ("masked language modeling", "75k reviews", "distilbert-base-uncased"),
         ("domain-adaptive pretraining", "30M documents", "roberta-base"),
         ("masked language modeling, from scratch", "5M documents", "roberta-base"),
@@ -119,6 +119,17 @@ def test_encoders_go_on_gently_and_from_scratch_at_the_published_rates() -> None
                    ("scratch", 4096, pytest.approx(7.5e-4, rel=0.02), 30)]  # fmt: skip
     hidden = [{each.name: each.value for each in recipe.regularization}["masking"] for recipe in recipes if recipe]
     assert hidden == [0.15, 0.15, 0.15, 0.3]
+
+
+def test_the_model_that_is_named_tells_which_kind_of_answer_is_meant() -> None:
+    for task, model, kind in (
+        ("question generation from passages", "t5-base", "google-t5/t5-base"),
+        ("medical question answering assistant", "meta-llama/Llama-2-7b-hf", "meta-llama/Llama-2-7b-hf"),
+        ("instruction tuning on screenshots", "llava-hf/llava-1.5-7b-hf", "llava-hf/llava-1.5-7b-hf"),
+        ("extractive QA", "bert-base-uncased", "google-bert/bert-base-uncased"),
+    ):
+        recipe = asked("NLP", task, "20k examples", model=model, type="generation").recipe
+        assert recipe is not None and recipe.model.id == kind
 
 
 def test_pretraining_a_named_encoder_is_masked_and_a_decoder_predicts_the_next_token() -> None:
