@@ -137,3 +137,12 @@ def test_pretraining_a_named_encoder_is_masked_and_a_decoder_predicts_the_next_t
         recipe = asked("NLP", "continued pretraining on abstracts", "200k abstracts", model=model, type="generation").recipe
         assert recipe is not None and family in recipe.model.id
         assert ("masking" in {each.name for each in recipe.regularization}) is is_masked
+
+
+@pytest.mark.parametrize(
+    ("said", "loss"), [("KTO", "kto"), ("SimPO", "simpo"), ("IPO", "ipo"), ("GRPO", "grpo"), ("ORPO", "orpo"), ("DPO", "dpo")]
+)
+def test_the_objective_that_is_named_is_the_one_designed(said: str, loss: str) -> None:
+    report = asked("NLP", f"preference alignment ({said})", "20k preference pairs", type="generation")
+    assert report.recipe is not None and report.recipe.loss[0].name == loss
+    assert any("verifier" in notice.text or "judges answers" in notice.text for notice in report.warnings) is (said == "GRPO")
