@@ -99,6 +99,7 @@ def test_samples(said: str, samples: int) -> None:
         ("800 receipts, 30 labels", {"samples": 800, "classes": 30}),
         ("22k questions over 510 contracts", {"samples": 22_000}),
         ("over 510 contracts", {"samples": 510}),
+        ("400k sentences, 20k sentences per language", {"samples": 400_000}),
         ("10k images, 500 labelled", {"labels": "semi"}),
         ("500 labelled and 50k unlabelled images", {"samples": 500, "labels": "semi"}),
         ("10k unlabelled images", {"labels": "none"}),
