@@ -65,10 +65,10 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     sizes = [min(int(match["width"]), int(match["height"])) for match in text.take_all(IMAGE_SIZE)]
     _ranges(text, found)
     text.refuse_negative()
-    if each := PER_OTHER.search(text.left):
-        if re.search(COUNT, text.left[: each.start()] + text.left[each.end() :]):  # the number of all is told beside it
-            text.blank(*each.span())
-            found.remarks.append(f"{each[0]!r} decides nothing here")
+    each = PER_OTHER.search(text.left)
+    if each and re.search(COUNT, text.left[: each.start()] + text.left[each.end() :]):  # the number of all is told beside it
+        text.blank(*each.span())
+        found.remarks.append(f"{each[0]!r} decides nothing here")
     per_class = [number(match["value"]) for match in text.take_all(PER_CLASS)]
     lengths = [_whole_number(text, match["value"], match.span()) for match in text.take_all(LENGTH)]
     text.left = TIMES.sub(" , ", text.left)
