@@ -45,9 +45,12 @@ class ShapeMemory:
         out = func(*args, **kwargs)
         if _is_reproducible(out, args):
             if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
+                self.forget()
             self._known[key] = _spec(out)
         return out
+
+    def forget(self) -> None:
+        self._known.clear()
 
 
 _SHAPES = ShapeMemory()  # the passes over one model, and over the next, ask for the same
