@@ -55,7 +55,9 @@ def main() -> None:
     parser.add_argument("--model", action="append", choices=TARGETS, help="one of the models alone; may be repeated")
     arguments = parser.parse_args()
     import_without_compiler(("torch", "timm", "transformers.modeling_utils", "transformers.models.auto.modeling_auto", "peft"))
-    print(f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, seconds of processor (clock)")
+    print(
+        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, seconds of processor (clock)"
+    )
     print(f"{'model':24} {'batch':>5} {'one batch':>14} {'largest batch too':>18} {'target':>6} {'largest':>7} {'RSS GiB':>8}")
     for model in arguments.model or TARGETS:
         is_large = TARGETS[model] > 1

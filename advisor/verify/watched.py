@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from advisor.verify.shapes import bookkeeping
 from advisor.verify.trace import FREE, WORKSPACE_ORIGIN, Recorder
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class Run:
             self.kind.is_refused = True
         return out
 
+    @bookkeeping
     def _learn(self, out: Any, start: int, casts: set[int], convolutions: tuple[int, int], marked: Tensor | None) -> None:
         output = out[0] if type(out) is tuple and out and all(other is None for other in out[1:]) else out
         if not isinstance(output, Tensor) or output.requires_grad != (marked is not None):
@@ -189,6 +191,7 @@ class Run:
         assert self._input is not None
         return self.recorder.is_alive(*self._input)
 
+    @bookkeeping
     def _begin(self, place: int, gradients: tuple[Tensor, ...]) -> None:
         """The gradient of the block's output has come."""
         events = self.recorder.trace.events
@@ -198,6 +201,7 @@ class Run:
         self._start, self._of_forward = len(events), len(self._allocations.numbers)
         self._was_fresh = all(p.grad is None for p in self.parameters)
 
+    @bookkeeping
     def _end(self, gradients: tuple[Tensor, ...]) -> None:
         """The gradient of the block's input has come, and with it all others."""
         try:
