@@ -12,8 +12,7 @@ from advisor.verify.scaling import ChangedProgram, Scaled
 from advisor.verify.trace import Trace
 
 LARGEST = 1 << 16  # samples: beyond it nobody wants a batch
-_STEP_BACK = 0.97  # of the batch, where the price over several orders of addresses is more than the search's over one
-_TRIES = 4
+_TRIES = 8  # 1, 2, 4 … samples fewer, where the price over several orders of addresses is more than the search's over one
 _LINES = 8  # more than a search needs where what is needed does grow in a line
 _SMALLEST_PAIR = 4  # a batch of one may take other paths: its tensors are contiguous where others are not
 _FIXED = ("weights", "gradients", "optimizer_state", "workspace", "context")  # of a prediction's categories: the same at every batch
@@ -25,7 +24,7 @@ def largest_batch(
     """The most samples of which the interval's upper end stays within `room` bytes; 0 where one is too many, None where unknown.
 
     A little more may still run, by giving cached segments back to the driver again and again, at a cost in time; that is not
-    counted on.
+    counted on. Nor is what fragments happen to leave: where a batch does not fit, one of a percent more may.
 
     `first` is what a batch of `start` samples gave. The answer is traced itself where the two traces do not determine it.
     """
@@ -41,12 +40,12 @@ def largest_batch(
     factor = safety(known)[0]
     others = memory.high - factor * replay(known.events, 0)  # the context and its range: the same at every batch
     batch = _search(lambda batch: factor * replay(family.trace(batch).events, 0) + others, room, other, (start, memory.high))
-    for _ in range(_TRIES):
+    for back in range(_TRIES):
         if batch < 1:
             return 0
         if price(family.trace(batch)).high <= room and (family.is_determined or price(trace(batch)).high <= room):
             return batch
-        batch = min(batch - 1, int(batch * _STEP_BACK))
+        batch -= 1 << back
     return None
 
 

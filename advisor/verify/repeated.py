@@ -149,19 +149,22 @@ class _Repeat:
             (forward.output, FREE) in backward.tokens or {argument for _, argument in kind.releases} != self._held.keys()
         ):
             raise Unlike
-        if all(p.grad is None for p in self.parameters) != backward.was_fresh:
+        is_view = gradient._is_view()
+        if all(p.grad is None for p in self.parameters) != backward.was_fresh or (backward.takes_view and not is_view):
             raise Unlike
         incoming = self.recorder.number_of(gradient)
         assert incoming is not None
         self._emit(backward.tokens, backward.origins, gradient, kind.releases)
         self._held.clear()
-        for index, first in backward.sums:
+        for index, first in backward.of_view().sums if is_view else backward.sums:
             others = [incoming, *self._given]
             summand = self._numbers[first] if first >= 0 else others[INCOMING - first]
             if summand is not None:
                 self.recorder.trace.sums[self._numbers[index]] = summand
+        made: dict[int, Tensor] = {}  # parameters whose values are joined before they are used have parts of one gradient
         for position, index, spec in backward.gradients:
-            self.parameters[position].grad = self._made(spec, self._numbers[index])
+            made[index] = made[index].as_strided(*spec[:2]) if index in made else self._made(spec, self._numbers[index])
+            self.parameters[position].grad = made[index]
         return self._made(backward.spec, self._numbers[backward.outgoing])
 
     def _emit(
