@@ -188,8 +188,7 @@ def _trace(
     def around(recorder: Recorder) -> AbstractContextManager[None]:
         return Repeater(model, recorder, choices).on() if is_repeating else nullcontext()
 
-    with choices:
-        trace = trace_training(model, loop, optimizer, workspace=workspace, steps=max(2, len(shapes)), around=around)
+    trace = trace_training(model, loop, optimizer, workspace=workspace, steps=max(2, len(shapes)), around=around)
     logits = getattr(loop.outputs, "logits", loop.outputs)
     trace = shard_trace(trace, model, recipe)
     return trace, (logits.shape[-1], logits.numel()) if isinstance(logits, torch.Tensor) else (0, 0)

@@ -5,7 +5,9 @@ PyTorch derives many output shapes in Python, 100 microseconds an operator; a ne
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ _UNANNOUNCED = frozenset({_SCALAR, torch.ops.aten._unsafe_view.default})
 """What looks as if it made a new tensor, and gives a number or a view of its input."""
 _MOST_KNOWN = 200_000  # answers that are kept, of some 200 bytes: a long-lived process forgets them all rather than grow
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _Spec = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 
 
@@ -45,12 +49,26 @@ class ShapeMemory:
         out = func(*args, **kwargs)
         if _is_reproducible(out, args):
             if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
+                self.forget()
             self._known[key] = _spec(out)
         return out
 
+    def forget(self) -> None:
+        self._known.clear()
+
 
 _SHAPES = ShapeMemory()  # the passes over one model, and over the next, ask for the same
+
+
+def bookkeeping(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, past modes of Python functions: asking a tensor for its shape would go through each, for most of a trace's time."""
+
+    @wraps(function)
+    def beside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch._C.DisableTorchFunction():
+            return function(*args, **kwargs)
+
+    return beside
 
 
 class MetaOperators(TorchDispatchMode):
@@ -60,10 +78,9 @@ class MetaOperators(TorchDispatchMode):
         super().__init__()
         self.has_answered = False  # whether a value was asked for
 
+    @bookkeeping
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # asking a tensor for its shape would go through every mode of Python functions, which takes most of a trace's time
-        with torch._C.DisableTorchFunction():
-            return self.observe(func, args, kwargs or {})
+        return self.observe(func, args, kwargs or {})
 
     def observe(self, func: Any, args: Any, kwargs: Any) -> Any:
         """What `func` returns; the place for what a recorder notes besides."""
