@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 
 from advisor.verify.allocator import replay
 from advisor.verify.evidence import Memory
@@ -12,7 +11,8 @@ from advisor.verify.scaling import ChangedProgram, Scaled
 from advisor.verify.trace import Trace
 
 LARGEST = 1 << 16  # samples: beyond it nobody wants a batch
-_TRIES = 8  # 1, 2, 4 … samples fewer, where the price over several orders of addresses is more than the search's over one
+_STEP_BACK = 0.97  # of the batch, where its own trace needs more than the other two told
+_TRIES = 4
 _LINES = 8  # more than a search needs where what is needed does grow in a line
 _SMALLEST_PAIR = 4  # a batch of one may take other paths: its tensors are contiguous where others are not
 _FIXED = ("weights", "gradients", "optimizer_state", "workspace", "context")  # of a prediction's categories: the same at every batch
@@ -39,13 +39,14 @@ def largest_batch(
         return None
     factor = safety(known)[0]
     others = memory.high - factor * replay(known.events, 0)  # the context and its range: the same at every batch
-    batch = _search(lambda batch: factor * replay(family.trace(batch).events, 0) + others, room, other, (start, memory.high))
-    for back in range(_TRIES):
-        if batch < 1:
-            return 0
-        if price(family.trace(batch)).high <= room and (family.is_determined or price(trace(batch)).high <= room):
-            return batch
-        batch -= 1 << back
+    near = _search(lambda batch: factor * replay(family.trace(batch).events, 0) + others, room, other, (start, memory.high))
+    batch, value = near, price(family.trace(near)).high if near else 0
+    if value > room:  # over several orders of addresses, where one of them did not show it
+        batch = _search(lambda batch: price(family.trace(batch)).high, room, near - 1, (near, value), high=near)
+    for _ in range(_TRIES):
+        if batch < 1 or family.is_determined or price(trace(batch)).high <= room:
+            return max(batch, 0)
+        batch = min(batch - 1, int(batch * _STEP_BACK))
     return None
 
 
@@ -71,19 +72,17 @@ def _family(trace: Callable[[int], Trace], start: int, known: Trace, other: int)
     return Scaled(second, trace(2 * other), other, 2 * other)
 
 
-def _search(needs: Callable[[int], float], room: int, batch: int, known: tuple[int, float]) -> int:
-    """The largest batch with needs(batch) <= room, from a first `batch` on and what another is `known` to need.
+def _search(needs: Callable[[int], float], room: int, batch: int, known: tuple[int, float], high: int = LARGEST + 1) -> int:
+    """The largest batch below `high` with needs(batch) <= room, from a first `batch` on and what another is `known` to need.
 
     What is needed grows with the batch, almost in a straight line: lines are followed first, then what is left is halved.
     """
-    low, high = 0, LARGEST + 1
-    for tries in count():
+    low = tries = 0
+    while high - low > 1:
         value = needs(batch)
         low, high = (batch, high) if value <= room else (low, batch)
-        if high - low == 1:
-            return low
         slope = (value - known[1]) / (batch - known[0])
         is_line = slope > 0 and tries < _LINES
         known, batch = (batch, value), int(batch + (room - value) // slope) if is_line else (low + high) // 2
-        batch = min(max(batch, low + 1), high - 1)
-    raise AssertionError("the interval shrinks each time")
+        batch, tries = min(max(batch, low + 1), high - 1), tries + 1
+    return low

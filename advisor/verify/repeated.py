@@ -2,14 +2,15 @@
 
 Of each kind of block the first two and the last two of a pass are run and compared, event by event; those between, and all of
 the next step, get the same events under new numbers. A block is repeated only if its allocations are closed: each of them is
-its output, dies within it, is a parameter's gradient, or a weight's cast that autocast keeps. Whatever else is seen means
+its output, dies within it, is a parameter's gradient, or a weight's cast that autocast keeps; and only if no block of its kind
+looks at its number among them (`places`). Whatever else is seen means
 that a kind is run as it is, or, where it is seen too late, that the trace is to be made again without repeating: `Unlike`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from advisor.verify.blocks import Block, find_blocks
 from advisor.verify.cuda_choices import CudaChoices
+from advisor.verify.places import watched
 from advisor.verify.shapes import bookkeeping
 from advisor.verify.trace import FREE, Recorder
 from advisor.verify.watched import INCOMING, Kind, Run, Spec, Token
@@ -36,16 +38,21 @@ class Repeater:
         self.recorder, self.choices = recorder, choices
         self._blocks = find_blocks(model)
         self._kinds: dict[Any, Kind] = {}
+        self._placed = set[int]()  # kinds of blocks that look at which of their kind they are
 
     @contextmanager
     def on(self) -> Iterator[None]:
-        for block in self._blocks:
-            block.module.forward = partial(self._call, block, block.module.forward)
-        try:
-            yield
-        finally:
+        with ExitStack() as stack:
             for block in self._blocks:
-                del block.module.forward
+                block.module.forward = partial(self._call, block, block.module.forward)
+                stack.callback(delattr, block.module, "forward")
+                stack.enter_context(watched(block.module, partial(self._refuse, block.kind)))
+            yield
+
+    def _refuse(self, kind: int) -> None:
+        self._placed.add(kind)
+        for key, known in self._kinds.items():
+            known.is_refused |= key[0] == kind
 
     def _call(self, block: Block, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.recorder.phase != "forward":  # activation checkpointing computes it again
@@ -63,7 +70,7 @@ class Repeater:
         key = _key(block, args, kwargs, given, parameters)
         if key is None:
             return None
-        kind = self._kinds.setdefault(key, Kind())
+        kind = self._kinds.setdefault(key, Kind(is_refused=block.kind in self._placed))
         if kind.is_refused:
             return None
         places = [place for place, tensor in enumerate(given) if tensor.requires_grad] if torch.is_grad_enabled() else []

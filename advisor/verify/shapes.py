@@ -16,6 +16,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 _SCALAR = torch.ops.aten._local_scalar_dense.default
 _UNANNOUNCED = frozenset({_SCALAR, torch.ops.aten._unsafe_view.default})
 """What looks as if it made a new tensor, and gives a number or a view of its input."""
+_NORMALIZATIONS = frozenset(
+    {
+        torch.ops.aten.native_batch_norm.default,
+        torch.ops.aten.native_batch_norm_backward.default,
+        torch.ops.aten._native_batch_norm_legit_no_training.default,
+    }
+)
+"""Two milliseconds each for shapes that are new, where those of other batches told all."""
 _MOST_KNOWN = 200_000  # answers that are kept, of some 200 bytes: a long-lived process forgets them all rather than grow
 
 P = ParamSpec("P")
@@ -28,6 +36,7 @@ class ShapeMemory:
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
+        self._forms: dict[Any, Any] = {}
         self._effects: dict[Any, str] = {}
 
     def run(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -46,15 +55,22 @@ class ShapeMemory:
             return func(*args, **kwargs)
         if spec is not None:
             return _made(spec)
+        form = None if kwargs else _form(func, args)
+        if form is not None and form in self._forms:
+            self._known[key] = spec = _of_form(self._forms[form], args[0])
+            return _made(spec)
         out = func(*args, **kwargs)
         if _is_reproducible(out, args):
             if len(self._known) >= _MOST_KNOWN:
                 self.forget()
-            self._known[key] = _spec(out)
+            self._known[key] = spec = _spec(out)
+            if form is not None and (general := _generalized(spec, args[0])) is not None:
+                self._forms[form] = general
         return out
 
     def forget(self) -> None:
         self._known.clear()
+        self._forms.clear()
 
 
 _SHAPES = ShapeMemory()  # the passes over one model, and over the next, ask for the same
@@ -126,6 +142,39 @@ def _effect(func: Any) -> str:
     changed = [argument.name for argument in schema.arguments if argument.alias_info is not None and argument.alias_info.is_write]
     keeps_shape = torch.Tag.pointwise in func.tags or schema.name.startswith("aten::_foreach_")
     return "in place" if keeps_shape and changed == ["self"] else "other"
+
+
+def _form(func: Any, args: Any) -> Any:
+    """What tells an operator's outputs, if they are of the first argument's shape or have a number a channel; None for other operators."""
+    first = args[0] if args else None
+    if not isinstance(first, Tensor) or first.ndim < 2 or not (func in _NORMALIZATIONS or torch.Tag.pointwise in func.tags):
+        return None
+    shape, strides = first.shape, first.stride()
+    if not first.numel() or strides != torch.empty(shape, device="meta").stride():
+        return None
+    parts = []
+    for arg in args:
+        is_wide = isinstance(arg, Tensor) and arg.ndim > 1
+        if is_wide and (arg.shape != shape or arg.stride() != strides or not arg.is_meta):
+            return None
+        parts.append(arg.dtype if is_wide else _key(arg))
+    return (func, tuple([size == 1 for size in shape]), shape[1], *parts)
+
+
+def _generalized(spec: Any, first: Tensor) -> Any:
+    """The type alone of each output that is like `first`; None where some output is neither that nor a number a channel."""
+    if isinstance(spec, list):
+        parts = [_generalized(part, first) if isinstance(part, tuple) else part for part in spec]
+        return None if any(part is None is not old for part, old in zip(parts, spec, strict=True)) else parts
+    if spec[:2] == (tuple(first.shape), first.stride()):
+        return spec[2]
+    return spec if spec[0] == (first.shape[1],) else None
+
+
+def _of_form(general: Any, first: Tensor) -> Any:
+    if isinstance(general, list):
+        return [_of_form(part, first) for part in general]
+    return (tuple(first.shape), first.stride(), general) if isinstance(general, torch.dtype) else general
 
 
 def _is_on_meta(value: Any) -> bool:
