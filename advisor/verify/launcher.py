@@ -1,4 +1,4 @@
-"""The sandbox's process: it imports the libraries once, computes nothing, and forks a child for each check.
+"""The sandbox's process: it imports the libraries once, computes nothing, and forks children for the checks.
 
 Why a fork: the imports take seconds and are paid once. Why nothing is computed before it: a child forked after an OpenMP
 region hangs in its own first one; after the imports alone it works, and CUDA is first touched in the child. A process that
@@ -7,16 +7,16 @@ only ask for it are answered by NVML (torch.cuda.is_available, PYTORCH_NVML_BASE
 
 Requests and answers are lines of JSON on two pipes of their own, because libraries write to stdout. One thread does
 everything, so that a fork never copies a lock that another thread holds. A check that crashes, hangs, runs out of memory or
-talks nonsense is a `Refusal`; the launcher goes on. When the requests end (the parent closed them, or died), it kills what
-runs, removes its folder and exits.
+talks nonsense is a `Refusal`; the launcher goes on. A child that has answered a static check is given the next one, and what is
+refused there is found out again in a child of its own: docs/decisions/static-checks-share-a-process.md.
+
+When the requests end (the parent closed them, or died), it kills what runs, removes its folder and exits.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
-import importlib.util
 import json
 import os
 import selectors
@@ -44,7 +44,7 @@ from advisor.verify.child import (
 from advisor.verify.confine import become_subreaper, isolate_network, refuse
 from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
 from advisor.verify.inside import Answer, Check, be_a_check
-from advisor.verify.light_imports import import_without_compiler
+from advisor.verify.libraries import import_for
 from advisor.verify.pieces import Kept, Pieces
 
 TICK_S = 0.1  # how often time and memory of running checks are looked at; it takes less than a hundredth of a processor
@@ -52,27 +52,6 @@ IDLE_TICK_S = 1.0
 PIECES = "pieces"  # the folder, beside those of checks, of what static checks have in common
 MOST_SERVED = 200  # static checks, by one process
 MEMORY_SHARE = 0.9  # of the memory that is free when the check starts, where the job names no limit
-
-_MODULES = {
-    "torch": ("torch",),
-    "timm": ("torch", "timm"),
-    "transformers": ("torch", "transformers.modeling_utils", "transformers.models.auto.modeling_auto"),
-    "torchvision": ("torch", "torchvision"),
-    "segmentation_models_pytorch": ("torch", "segmentation_models_pytorch"),
-    "dynamic_network_architectures": ("torch", "dynamic_network_architectures.architectures.unet"),
-    "diffusers": ("torch", "diffusers.models.unets.unet_2d_condition", "diffusers.models.transformers.dit_transformer_2d"),
-    "peft": ("torch", "peft"),
-    "tabular": ("torch", "tabicl"),
-    "rtdl_revisiting_models": ("torch", "rtdl_revisiting_models"),
-    "tabm": ("torch", "tabm"),
-    "chronos": ("torch", "chronos"),
-    "monai": ("torch", "monai.networks.nets.swin_unetr"),
-    "torch_geometric": ("torch", "torch_geometric.nn.models"),
-    "stable_baselines3": ("torch", "stable_baselines3", "sb3_contrib"),
-    "export": ("onnx", "onnxscript", "onnxruntime"),
-}
-
-_STARTS_CUDA = {"peft": "bitsandbytes"}  # what each imports where it is installed, and what asks for a GPU's capability then
 
 
 def check(job: Job) -> StaticEvidence | SmokeEvidence | DeployEvidence | Refusal:
@@ -170,15 +149,8 @@ class Launcher:
         return bool(data)
 
     def _prepare(self, libraries: list[str], check: str = "static") -> None:
-        """Import now what a child would import each time. A failure is the check's to report: its child meets it again."""
-        modules = [module for library in libraries if not _starts_cuda(library) for module in _MODULES.get(library, ())]
-        for module in dict.fromkeys([*modules, f"advisor.verify.{check}"]):
-            if module in self._imported:
-                continue
-            with contextlib.suppress(Exception):
-                import_without_compiler((module,))
-            self._imported.add(module)
-        gc.freeze()  # what is imported stays; a child's collector need not touch, and so copy, it
+        """Import now what a child would import each time."""
+        self._imported |= import_for(libraries, check, self._imported)
 
     def _start(self, id: int, job: Job) -> None:
         self._prepare(
@@ -290,10 +262,6 @@ class Launcher:
         data = json.dumps(message).encode() + b"\n"
         while data:
             data = data[os.write(self._answers, data) :]
-
-
-def _starts_cuda(library: str) -> bool:
-    return library in _STARTS_CUDA and importlib.util.find_spec(_STARTS_CUDA[library]) is not None
 
 
 def _can_isolate() -> bool:
