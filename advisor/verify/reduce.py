@@ -15,6 +15,7 @@ from advisor.verify.build_dense import narrower
 from advisor.verify.evidence import Build, Job
 from advisor.verify.flops import count_flops
 from advisor.verify.memory import predict_training_memory
+from advisor.verify.two_views import narrower_heads
 
 GIB = 2**30
 FORWARD_AND_BACKWARD = 3  # the backward pass costs twice the forward: arXiv:2001.08361, section 2.1
@@ -199,10 +200,12 @@ def _cut_depth(job: Job, need: float) -> Cuts:
     for words, changes in narrower(job):
         yield "depth", words, _with_config(job, changes)
     if job.build.library == "timm":
+        heads = narrower_heads(job.build.config)
         for shallow in _ONE_BLOCK_A_STAGE:
-            smaller = _with_config(job, shallow)
+            smaller = _with_config(job, {**shallow, **heads})
             if _builds(smaller):
-                yield "depth", f"{'one block a stage' if len(shallow) and 'depth' not in shallow else f'{SMALLEST_DEPTH} blocks'}", smaller
+                words = "one block a stage" if len(shallow) and "depth" not in shallow else f"{SMALLEST_DEPTH} blocks"
+                yield "depth", words + (", narrower projections" if heads else ""), smaller
                 return
     elif job.build.library == "transformers":
         shallow_towers = {name: tower | _shallow(tower) for name, tower in _towers(job).items()}
