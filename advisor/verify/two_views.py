@@ -42,7 +42,7 @@ class TwoViews(nn.Module):
         super().__init__()
         self.encoder = encoder
         normalized = settings.get("normalized", True)
-        self.projector = _perceptron(int(encoder.num_features), settings["projector"], normalized)  # type: ignore[arg-type]
+        self.projector = _perceptron(int(encoder.num_features), settings["projector"], normalized)
         width = settings["projector"][-1]
         self.predictor = _perceptron(width, settings["predictor"], normalized) if "predictor" in settings else nn.Identity()
         self.prototypes = nn.Linear(width, settings["prototypes"], bias=False) if "prototypes" in settings else None
@@ -63,7 +63,7 @@ class TwoViews(nn.Module):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """The encoder's own."""
-        self.encoder.set_grad_checkpointing(enable)  # type: ignore[operator]
+        self.encoder.set_grad_checkpointing(enable)
 
     def _project(self, view: Tensor) -> Tensor:
         projected: Tensor = self.projector(self.encoder(view))
@@ -88,7 +88,9 @@ def encoder_settings(settings: dict[str, Any]) -> dict[str, Any]:
 def narrower_heads(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of projector, predictor and prototypes for a reduced copy; none where there are no wide ones."""
     wide = {name: settings[name] for name in ("projector", "predictor", "prototypes") if name in settings}
-    most = {name: [min(size, _NARROW) for size in value] if isinstance(value, list) else min(value, _NARROW) for name, value in wide.items()}
+    most = {
+        name: [min(size, _NARROW) for size in value] if isinstance(value, list) else min(value, _NARROW) for name, value in wide.items()
+    }
     return {name: value for name, value in most.items() if value != wide[name]}
 
 
