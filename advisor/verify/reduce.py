@@ -30,6 +30,7 @@ SMALLEST_SEQUENCE = 32
 SMALLEST_CLIP = 1.0  # seconds
 SMALLEST_DEPTH = 2
 SMALLEST_VOCABULARY = 2048
+SMALLEST_GROUPS = 2  # RF-DETR trains 13 copies of its queries side by side: arXiv:2207.13085
 SMALLEST_WIDTH = 256
 _WHISPER_POSITIONS_A_SECOND = 50  # 1500 for 30 s: arXiv:2212.04356, section 2.2
 _IMAGE_GRID = 32  # the usual product of a backbone's strides
@@ -184,7 +185,12 @@ def _cut_sample(job: Job, need: float) -> Cuts:
 
 
 def _image_grid(job: Job) -> int:
-    """What an image's edge has to be a multiple of; where patches are merged two by two (Idefics says by how many), twice their edge."""
+    """What an image's edge has to be a multiple of; where patches are merged two by two (Idefics says by how many), twice their edge.
+
+    A backbone that attends within windows has as many patches along each of them.
+    """
+    if windows := _windowed(job).get("num_windows"):
+        return int(windows * _windowed(job)["patch_size"])
     patch = job.build.config.get("vision_config", {}).get("patch_size") if job.recipe.input.kind == "image_text" else None
     merged: int = job.build.config.get("scale_factor", 2)
     return merged * (patch[0] if isinstance(patch, list) else patch) if patch else _IMAGE_GRID
@@ -193,7 +199,15 @@ def _image_grid(job: Job) -> int:
 def _smallest(job: Job) -> int:
     if job.task == "video_classification" and job.build.library == "torchvision":
         return job.recipe.input.image_size or SMALLEST_IMAGE  # these networks pool or attend over one size of map
+    if windowed := _windowed(job):  # as many places as queries that are picked from them
+        return math.ceil(math.sqrt(job.build.config.get("num_queries", 1))) * int(windowed["patch_size"])
     return SMALLEST_BY_TASK.get(job.task, SMALLEST_IMAGE)
+
+
+def _windowed(job: Job) -> dict[str, Any]:
+    """RF-DETR's backbone; nothing of other models."""
+    backbone = job.build.config.get("backbone_config", {})
+    return backbone if "num_windows" in backbone else {}
 
 
 def _cut_depth(job: Job, need: float) -> Cuts:
@@ -223,9 +237,11 @@ def _cut_depth(job: Job, need: float) -> Cuts:
                 for name, value in settings.items()
                 if isinstance(value, list) and len(value) in depths.values() and name.endswith("types")
             }
-            smaller = _with_config(job, {**shallow, **lists})
+            groups = {"group_detr": SMALLEST_GROUPS} if settings.get("group_detr", 0) > SMALLEST_GROUPS else {}
+            smaller = _with_config(job, {**shallow, **lists, **groups})
             if shallow and _builds(smaller):
                 words = " and ".join(f"{shallow[name]} instead of {depths[name]}" for name in depths)
+                words += f", {SMALLEST_GROUPS} groups of queries instead of {settings['group_detr']}" if groups else ""
                 yield "depth", f"layers: {words}", smaller
 
 
