@@ -44,12 +44,14 @@ CLOSED: dict[str, Value] = {
     "task.scratch": False,
     "setup.adaptation": "any",
     "setup.base_pretrained": False,
+    "setup.base_on_hub": False,
     "task.objective": "any",
 }
 SEQUENCE_KINDS = frozenset({"text_generation", "instruction_tuning", "preference_tuning"})
 AGENT_KINDS = frozenset({"reinforcement_discrete", "reinforcement_continuous", "reinforcement_offline"})
 SOUND_KINDS = frozenset({"speech_recognition", "audio_classification", "keyword_spotting"})  # whose hours are of recordings
 HOURS = 24
+ON_HUB = re.compile(r"(?!timm/)[\w.-]+/[\w.-]+")
 METHOD_KIND = "two_view_pretraining"  # there a model's name is that of a method, which goes with any encoder
 SERIES_KINDS = frozenset({"forecasting", "anomaly_detection"})
 IMAGE_DOMAINS = frozenset({"cv", "video", "multimodal", "rl"})
@@ -124,6 +126,7 @@ def _derive_base_model(request: Request, notes: Notes, catalogue: Catalogue) -> 
         _note_unfit(notes, entry)
         notes.derive("setup.base_line", entry.line, f"the line of {entry.id}")
         notes.derive("setup.base_pretrained", entry.pretrained, f"whether weights are published for {entry.id}")
+        notes.derive("setup.base_on_hub", bool(ON_HUB.fullmatch((said or "").strip())), "whether it is named as owner/name")
 
 
 def _named_in_task(request: Request, notes: Notes, catalogue: Catalogue) -> str | None:
