@@ -130,7 +130,7 @@ class Group(BaseModel):
 
 class Optimizer(Choice):
     name: Literal[
-        "none", "sgd", "adam", "adamw", "adamw_8bit", "paged_adamw_8bit", "rmsprop", "lamb", "adafactor", "lion", "adagrad", "radam"
+        "none", "sgd", "adam", "adamw", "adamw_8bit", "paged_adamw_8bit", "rmsprop", "lamb", "lars", "adafactor", "lion", "adagrad", "radam"
     ]
     learning_rate: LearningRate | None = None
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0

@@ -22,7 +22,7 @@ CORES_PER_CHIP = {"2": 2, "3": 2, "4": 2, "5p": 2, "5e": 1, "5litepod": 1, "6e":
 
 _NODES = re.compile(r"(?<![\w.])(?P<count>\d{1,5}|two|four|eight)[ -]?(?:nodes?|machines?|servers?|hosts?)\b")
 _SLICE = re.compile(r"\btpu[ -]?(?P<version>v(?:2|3|4|5p|5e|5litepod|6e))-(?P<size>\d{1,5})\b")
-_TENSOR_CORES = re.compile(r"(?<![\w.])(?P<size>\d{1,5}) tpu ?(?P<version>v[23]) cores\b")
+_TENSOR_CORES = re.compile(r"(?<![\w.])(?P<size>\d{1,5}) tpu ?(?P<version>v[23])? ?cores\b")
 _HOST_MEMORY = re.compile(rf"(?P<value>{NUMBER})\s*(?:gb|gib|g|tb)\s*(?:of\s+)?(?:system |host |main )?(?:ram|system memory|ddr[45])\b")
 _MEMORY = re.compile(
     rf"(?P<value>{NUMBER})\s*-?(?P<unit>gb|gib|g|mb|mib|tb)"
@@ -141,9 +141,11 @@ class _Reader:
         if not found:
             return None
         self.text.left = (
-            self.text.left[: found.start()] + f"tpu {found['version']}".ljust(found.end() - found.start()) + self.text.left[found.end() :]
+            self.text.left[: found.start()]
+            + f"tpu {found['version'] or ''}".ljust(found.end() - found.start())
+            + self.text.left[found.end() :]
         )
-        return max(1, int(found["size"]) // CORES_PER_CHIP[found["version"][1:]])
+        return max(1, int(found["size"]) // CORES_PER_CHIP[(found["version"] or "v3")[1:]])
 
     def _mentions(self) -> list[Mention]:
         mentions = self.index.find(self.text.left)

@@ -46,12 +46,15 @@ CLOSED: dict[str, Value] = {
     "task.scratch": False,
     "setup.adaptation": "any",
     "setup.base_pretrained": False,
+    "setup.base_on_hub": False,
     "task.objective": "any",
 }
 SEQUENCE_KINDS = frozenset({"text_generation", "masked_language_modeling", "instruction_tuning", "preference_tuning"})
 AGENT_KINDS = frozenset({"reinforcement_discrete", "reinforcement_continuous", "reinforcement_offline"})
 SOUND_KINDS = frozenset({"speech_recognition", "audio_classification", "keyword_spotting"})  # whose hours are of recordings
 HOURS = 24
+ON_HUB = re.compile(r"(?!timm/)[\w.-]+/[\w.-]+")
+METHOD_KIND = "two_view_pretraining"  # there a model's name is that of a method, which goes with any encoder
 SERIES_KINDS = frozenset({"forecasting", "anomaly_detection"})
 IMAGE_DOMAINS = frozenset({"cv", "video", "multimodal", "rl"})
 
@@ -99,7 +102,15 @@ def _derive_implied(notes: Notes) -> None:
 
 def _derive_base_model(request: Request, notes: Notes, catalogue: Catalogue) -> None:
     said = request.existing_setup.base_model
-    if said is None and (named := _named_in_task(request, notes, catalogue)):
+    if notes.value("task.kind") == "image_pretraining" and any(
+        hit.value == METHOD_KIND for hit in notes.words.lexicon.hits(said or "", ("kind",))
+    ):
+        notes.facts.pop("task.kind")
+        notes.state("task.kind", METHOD_KIND, quoted(BASE_MODEL, said or ""), BASE_MODEL)
+    if notes.value("task.kind") == METHOD_KIND and (method := _named_method(request, notes, catalogue)):
+        detail = "; ".join(quoted(path, text) for path, text in _task_and_base(request).items())
+        notes.state("setup.base_model", method, detail, TASK, origin=Origin.DERIVED)
+    elif said is None and (named := _named_in_task(request, notes, catalogue)):
         notes.state("setup.base_model", named, quoted(TASK, request.task.specific_task or ""), TASK, origin=Origin.DERIVED)
     elif said is not None and said.strip().lower() not in NOTHING:
         detail, index = quoted(BASE_MODEL, said), catalogue.model_names
@@ -117,6 +128,7 @@ def _derive_base_model(request: Request, notes: Notes, catalogue: Catalogue) -> 
         _note_unfit(notes, entry)
         notes.derive("setup.base_line", entry.line, f"the line of {entry.id}")
         notes.derive("setup.base_pretrained", entry.pretrained, f"whether weights are published for {entry.id}")
+        notes.derive("setup.base_on_hub", bool(ON_HUB.fullmatch((said or "").strip())), "whether it is named as owner/name")
 
 
 def _named_in_task(request: Request, notes: Notes, catalogue: Catalogue) -> str | None:
@@ -135,6 +147,36 @@ def _named_in_task(request: Request, notes: Notes, catalogue: Catalogue) -> str 
     name = catalogue.models[serving[0][0]].name
     notes.notice("read as", f"{quoted(TASK, said)}: {name} is taken for the model to start from; say another as {BASE_MODEL}")
     return serving[0][0]
+
+
+def _task_and_base(request: Request) -> dict[str, str]:
+    given = {TASK: request.task.specific_task, BASE_MODEL: request.existing_setup.base_model}
+    return {path: text for path, text in given.items() if text is not None}
+
+
+def _named_method(request: Request, notes: Notes, catalogue: Catalogue) -> str | None:
+    """Of the entries of the method that is named ("SimCLR"), the one over the encoder that is named, if any; else the method's first.
+
+    Task and base model are read together: one may name the method and the other the encoder.
+    """
+    index, text = catalogue.model_names, lowered("; ".join(_task_and_base(request).values()))
+    mentions = [mention for mention in index.find(text) if _serving(mention.ids, notes, catalogue)]
+    if not mentions:
+        stand_ins = (_stand_in(said, notes, catalogue, path) for path, said in _task_and_base(request).items())
+        return next((ids[0] for ids in stand_ins if ids), None)
+    longest = max(mentions, key=lambda mention: mention.end - mention.start)
+    first = catalogue.models[_serving(longest.ids, notes, catalogue)[0]]
+    others = {id_ for mention in index.find(text) for id_ in mention.ids} - {first.id} | set(
+        index.exact(request.existing_setup.base_model or "")
+    )
+    encoders = {_encoder(catalogue.models[id_]) for id_ in others if METHOD_KIND not in catalogue.models[id_].tasks}
+    of_line = [entry for entry in catalogue.models.values() if entry.line == first.line and METHOD_KIND in entry.tasks]
+    return next((entry.id for entry in of_line if _encoder(entry) in encoders), first.id)
+
+
+def _encoder(entry: ModelEntry) -> str:
+    """timm's name of the architecture, without that of the weights."""
+    return str(entry.build.config.get("name", entry.id)).partition(".")[0]
 
 
 def _architecture(said: str, index: NameIndex, notes: Notes) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from advisor.lint.gaps import designed_tasks
 from advisor.planning.plan import model_facts
 from advisor.resources import data_folder
 
-BUILDABLE = {"timm": {"create_model"}, "transformers": None, "torch": None, "tabular": {"TabICL"}}
+BUILDABLE = {"timm": {"create_model", "TwoViews"}, "transformers": None, "torch": None, "tabular": {"TabICL"}}
 
 
 class UnbuildableCandidate(LintCheck):

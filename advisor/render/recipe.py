@@ -27,6 +27,7 @@ _OPTIMIZERS = {
     "paged_adamw_8bit": "paged 8-bit AdamW",
     "rmsprop": "RMSprop",
     "lamb": "LAMB",
+    "lars": "LARS",
     "adafactor": "Adafactor",
     "lion": "Lion",
     "adagrad": "Adagrad",

@@ -15,6 +15,7 @@ image, L = S / 8 the edge of a latent.
 | video_classification  | transformers               | pixel_values [B, T, 3, S, S], labels int64 [B] in [0, V)                      |
 | video_classification  | torchvision                | pixel_values [B, 3, T, S, S], labels the same                                 |
 | image_pretraining     | transformers               | pixel_values [B, 3, S, S]                                                     |
+| two_view_pretraining  | timm                       | first, second [B, 3, S, S], of each image; for DINO local [B, 8, 3, L, L]     |
 | image_generation      | diffusers                  | sample [B, channels, L, L] (S for pixels), timestep int64 [B] in [0, 1000),   |
 |                       |                            | targets (the noise) as sample, and the condition that the network takes       |
 
@@ -35,6 +36,7 @@ from advisor.errors import CheckError
 from advisor.verify.batches import Batch, Exercise, _size, _Source, _targets, own_loss
 from advisor.verify.build_dense import LATENT_STRIDE, is_latent
 from advisor.verify.evidence import Job
+from advisor.verify.two_views import loss_of_views
 
 OBJECTS = 4  # one in each quarter of an image
 COCO_CLASSES = 80  # where the request names no number of classes: arXiv:1405.0312
@@ -48,6 +50,7 @@ _TRAINED_PROPOSALS, _KEPT_PROPOSALS = 512, 1000  # an image: box_batch_size_per_
 _POSITIVE_SHARE = 0.25  # of the trained proposals: box_positive_fraction
 _MASKED_DETECTIONS = 100  # box_detections_per_img
 _FINEST_STRIDE = 4
+_LOCAL_SHARE, _PATCH = 96 / 224, 16  # DINO's small crops beside its whole ones: arXiv:2104.14294, section 3.2
 _SMOOTH = 1e-5  # keeps the Dice of an absent class defined: smooth of nnU-Net's MemoryEfficientSoftDiceLoss
 
 
@@ -107,6 +110,18 @@ def _clips(job: Job, batch: int, source: _Source) -> Batch:
 
 def _unlabelled(job: Job, batch: int, source: _Source) -> Batch:
     return {"pixel_values": _segmented(job, batch, source)["pixel_values"]}
+
+
+def _viewed(job: Job, batch: int, source: _Source) -> Batch:
+    """The same coloured cells under other noise; of a corner, enlarged or not, where small crops are learnt from as well."""
+    size, count = _size(job, "image_size"), int(job.build.config.get("local_views", 0))
+    image = F.interpolate(source.code(source.integers(0, COCO_CLASSES, batch, _CELLS, _CELLS), 3).permute(0, 3, 1, 2), size=(size, size))
+    made = {name: image + _NOISE * source.normal(batch, 3, size, size) for name in ("first", "second")}
+    if count:
+        edge = max(1, round(size * _LOCAL_SHARE / _PATCH)) * _PATCH
+        corner = F.interpolate(image[..., : size // 2, : size // 2], size=(edge, edge)).unsqueeze(1)
+        made["local"] = corner + _NOISE * source.normal(batch, count, 3, edge, edge)
+    return made
 
 
 def _noisy(job: Job, batch: int, source: _Source) -> Batch:
@@ -220,6 +235,10 @@ def _segment(model: nn.Module, batch: Batch, job: Job) -> Any:
     return model(batch["pixel_values"])
 
 
+def _see_twice(model: nn.Module, batch: Batch, job: Job) -> Any:
+    return model(**batch)
+
+
 def _classify_clip(model: nn.Module, batch: Batch, job: Job) -> Any:
     return model(batch["pixel_values"])
 
@@ -305,4 +324,5 @@ EXERCISES: dict[str, Exercise] = {
     "video_classification": Exercise(_clips, _classify_clip),
     "image_generation": Exercise(_noisy, _denoise, _loss_of_denoising),
     "image_pretraining": Exercise(_unlabelled, loss=own_loss),
+    "two_view_pretraining": Exercise(_viewed, _see_twice, loss_of_views),
 }

@@ -22,6 +22,7 @@ from advisor.verify.optimize import make_optimizer, optimizer_deviation, paramet
 from advisor.verify.plain import FACTORIES, FORECASTERS, SPOTTERS
 from advisor.verify.plain_series import CLASSIFIERS, DETECTORS
 from advisor.verify.shapes import WithoutInitialization
+from advisor.verify.two_views import FACTORY, TwoViews, encoder_settings
 
 __all__ = [
     "apply_adaptation",
@@ -71,14 +72,19 @@ def build_model(job: Job, device: str) -> nn.Module:
 
 
 def _build_timm(job: Job) -> nn.Module:
+    if job.build.factory != FACTORY:
+        return _create_timm(job, dict(job.build.config))
+    return TwoViews(_create_timm(job, encoder_settings(job.build.config)), job.build.config)
+
+
+def _create_timm(job: Job, settings: dict[str, Any]) -> nn.Module:
     import timm
 
-    settings = dict(job.build.config)
     name = settings.pop("name", "")
     if not timm.is_model(name):
         raise CheckError(f"timm has no model {name!r}{did_you_mean(name, timm.list_models())}")
     sample = job.recipe.input
-    settings |= {"num_classes": sample.outputs} if sample.outputs is not None else {}
+    settings |= {"num_classes": sample.outputs} if sample.outputs is not None and job.build.factory != FACTORY else {}
     settings |= {"in_chans": sample.channels} if sample.channels not in (None, 3) else {}
     if sample.image_size in (None, timm.get_pretrained_cfg(name, allow_unregistered=False).input_size[-1]):
         return timm.create_model(name, **settings)

@@ -22,7 +22,7 @@ _TORCH_OPTIMIZERS = {
     "radam": torch.optim.RAdam,
     "adafactor": torch.optim.Adafactor,
 }
-_TIMM_OPTIMIZERS = {"lamb": "Lamb", "lion": "Lion"}
+_TIMM_OPTIMIZERS = {"lamb": "Lamb", "lars": "Lars", "lion": "Lion"}
 _BITSANDBYTES_OPTIMIZERS = {"adamw_8bit": "AdamW8bit", "paged_adamw_8bit": "PagedAdamW8bit"}
 _NUMBERED_LAYER = re.compile(r"\.(\d+)\.")
 

@@ -15,6 +15,7 @@ from advisor.verify.build_dense import narrower
 from advisor.verify.evidence import Build, Job
 from advisor.verify.flops import count_flops
 from advisor.verify.memory import predict_training_memory
+from advisor.verify.two_views import narrower_heads
 
 GIB = 2**30
 FORWARD_AND_BACKWARD = 3  # the backward pass costs twice the forward: arXiv:2001.08361, section 2.1
@@ -29,6 +30,7 @@ SMALLEST_SEQUENCE = 32
 SMALLEST_CLIP = 1.0  # seconds
 SMALLEST_DEPTH = 2
 SMALLEST_VOCABULARY = 2048
+SMALLEST_GROUPS = 2  # RF-DETR trains 13 copies of its queries side by side: arXiv:2207.13085
 SMALLEST_WIDTH = 256
 _WHISPER_POSITIONS_A_SECOND = 50  # 1500 for 30 s: arXiv:2212.04356, section 2.2
 _IMAGE_GRID = 32  # the usual product of a backbone's strides
@@ -183,7 +185,12 @@ def _cut_sample(job: Job, need: float) -> Cuts:
 
 
 def _image_grid(job: Job) -> int:
-    """What an image's edge has to be a multiple of; where patches are merged two by two (Idefics says by how many), twice their edge."""
+    """What an image's edge has to be a multiple of; where patches are merged two by two (Idefics says by how many), twice their edge.
+
+    A backbone that attends within windows has as many patches along each of them.
+    """
+    if windows := _windowed(job).get("num_windows"):
+        return int(windows * _windowed(job)["patch_size"])
     patch = job.build.config.get("vision_config", {}).get("patch_size") if job.recipe.input.kind == "image_text" else None
     merged: int = job.build.config.get("scale_factor", 2)
     return merged * (patch[0] if isinstance(patch, list) else patch) if patch else _IMAGE_GRID
@@ -192,17 +199,27 @@ def _image_grid(job: Job) -> int:
 def _smallest(job: Job) -> int:
     if job.task == "video_classification" and job.build.library == "torchvision":
         return job.recipe.input.image_size or SMALLEST_IMAGE  # these networks pool or attend over one size of map
+    if windowed := _windowed(job):  # as many places as queries that are picked from them
+        return math.ceil(math.sqrt(job.build.config.get("num_queries", 1))) * int(windowed["patch_size"])
     return SMALLEST_BY_TASK.get(job.task, SMALLEST_IMAGE)
+
+
+def _windowed(job: Job) -> dict[str, Any]:
+    """RF-DETR's backbone; nothing of other models."""
+    backbone = job.build.config.get("backbone_config", {})
+    return backbone if "num_windows" in backbone else {}
 
 
 def _cut_depth(job: Job, need: float) -> Cuts:
     for words, changes in narrower(job):
         yield "depth", words, _with_config(job, changes)
     if job.build.library == "timm":
+        heads = narrower_heads(job.build.config)
         for shallow in _ONE_BLOCK_A_STAGE:
-            smaller = _with_config(job, shallow)
+            smaller = _with_config(job, {**shallow, **heads})
             if _builds(smaller):
-                yield "depth", f"{'one block a stage' if len(shallow) and 'depth' not in shallow else f'{SMALLEST_DEPTH} blocks'}", smaller
+                words = "one block a stage" if len(shallow) and "depth" not in shallow else f"{SMALLEST_DEPTH} blocks"
+                yield "depth", words + (", narrower projections" if heads else ""), smaller
                 return
     elif job.build.library == "transformers":
         shallow_towers = {name: tower | _shallow(tower) for name, tower in _towers(job).items()}
@@ -220,9 +237,11 @@ def _cut_depth(job: Job, need: float) -> Cuts:
                 for name, value in settings.items()
                 if isinstance(value, list) and len(value) in depths.values() and name.endswith("types")
             }
-            smaller = _with_config(job, {**shallow, **lists})
+            groups = {"group_detr": SMALLEST_GROUPS} if settings.get("group_detr", 0) > SMALLEST_GROUPS else {}
+            smaller = _with_config(job, {**shallow, **lists, **groups})
             if shallow and _builds(smaller):
                 words = " and ".join(f"{shallow[name]} instead of {depths[name]}" for name in depths)
+                words += f", {SMALLEST_GROUPS} groups of queries instead of {settings['group_detr']}" if groups else ""
                 yield "depth", f"layers: {words}", smaller
 
 

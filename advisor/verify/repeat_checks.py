@@ -27,7 +27,10 @@ HEIGHT_TOLERANCE = 0.1  # of a schedule's highest rate: steps need not fall on i
 _TARGETS = (
     "targets", "labels", "classes", "boxes", "masks", "returns", "start_positions", "end_positions", "future_values",
 )  # fmt: skip
-_MATCHED = {"contrastive_pretraining": ("input_ids", "attention_mask")}  # the texts are the images' targets
+_MATCHED = {
+    "contrastive_pretraining": ("input_ids", "attention_mask"),  # the texts are the images' targets
+    "two_view_pretraining": ("second",),  # the other view of the same image
+}
 _PAIRED = ("preference_tuning",)  # two answers to one prompt: exchanged, they would be answers to another
 _NEXT_TOKEN = ("text_generation", "instruction_tuning")
 _IGNORED = -100  # torch.nn.functional.cross_entropy, `ignore_index`

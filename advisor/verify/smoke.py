@@ -32,6 +32,7 @@ from advisor.verify.placing import choose_device, is_makeshift, is_on_target
 from advisor.verify.quantized_base import check_quantized_base
 from advisor.verify.reduce import Limits, operations, reduce_job, weight_bytes
 from advisor.verify.repeats import repeat, seed_generators
+from advisor.verify.two_views import TwoViews, deviation
 from advisor.wire import Basis, Quantity
 
 GIB = 2**30
@@ -47,7 +48,7 @@ EFFICIENCY = 0.25  # of the speed of that product: what a training step of a sma
 MOST_ACCUMULATION = 2  # two parts show all that more would
 
 # Rates at which these optimizers train from scratch: the defaults of torch.optim and timm.optim, ten times higher for SGD.
-PROBE_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "lion": 1e-4, "adagrad": 1e-2, "lamb": 5e-3, "adafactor": 1e-2}
+PROBE_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "lion": 1e-4, "adagrad": 1e-2, "lamb": 5e-3, "lars": 1.0, "adafactor": 1e-2}
 PROBE_RATE = 1e-3
 FEW_PARAMETERS = 10.0  # times higher where a small part learns alone: adapters and heads take higher rates (arXiv:2106.09685, D.4)
 FEWEST_FORWARDS = WARM_RUNS + FEWEST_RUNS
@@ -214,7 +215,7 @@ def _repeated(job: Job, device: torch.device, trail: Trail, limits: Limits, dead
 
 def build_for_training(job: Job, device: torch.device) -> tuple[nn.Module, list[str]]:
     """The model, adapted as the recipe says; and what of that it cannot do."""
-    said = []
+    said = [words for words in (deviation(job),) if words]
     model = apply_adaptation(build_model(job, str(device)), job.recipe)
     if job.recipe.activation_checkpointing:
         try:
@@ -231,7 +232,10 @@ def prepare(job: Job, model: nn.Module, device: torch.device) -> Subject:
     accumulation = job.recipe.batch.accumulation
     batch = make_batch(job, job.recipe.batch.per_device * accumulation, device, torch.Generator().manual_seed(job.seed))
     scaler = torch.amp.GradScaler(device.type) if job.recipe.precision == "fp16" else None
-    return Subject(job, model, optimizer, batch, device, accumulation, _HALF.get(job.recipe.precision), scaler, _average(job, model))
+    average = _average(job, model)
+    if average is not None and isinstance(model, TwoViews):
+        model.follow(average.module)
+    return Subject(job, model, optimizer, batch, device, accumulation, _HALF.get(job.recipe.precision), scaler, average)
 
 
 def _average(job: Job, model: nn.Module) -> AveragedModel | None:

@@ -55,7 +55,7 @@ def test_contradictory_or_unknown_resources_are_errors(read, said: str, why: str
         ("10 A10G", "multi_gpu", "a10g", 10, None), ("TPU v4-8", "tpu", "tpu-v4", 4, None), ("128 TPU v4", "tpu", "tpu-v4", 128, None),
         ("TPU v5e-8", "tpu", "tpu-v5e", 8, None),
         ("TPU v5p-8", "tpu", "tpu-v5p", 4, None),
-        ("TPU", "tpu", None, 1, None),
+        ("TPU", "tpu", None, 1, None), ("32 TPU cores", "tpu", None, 16, None),
         ("M2 Max", "apple", "apple-m2-max", 1, None),
         ("Apple M2 with 16 GB", "apple", "apple-m2", 1, 16), ("Raspberry Pi 5", "edge", "raspberry-pi-5", 1, None),
         ("Jetson Orin Nano", "edge", "jetson-orin-nano", 1, None),

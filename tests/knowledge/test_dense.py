@@ -68,10 +68,17 @@ def test_segformer_trains_its_head_ten_times_faster() -> None:
     assert head["learningRateScale"] == 10
 
 
-def test_instances_follow_the_two_stage_reference() -> None:
+def test_instances_are_found_by_rf_detr_and_compared_with_mask_rcnn() -> None:
     report = designed("instance_segmentation")
-    assert report["recipe"]["optimizer"]["name"] == "sgd" and report["recipe"]["metric"] == "mask_map"
-    assert len(report["candidates"]) >= 2
+    recipe = report["recipe"]
+    assert recipe["model"]["id"] == "Roboflow/rf-detr-seg-small" and recipe["model"]["license"] == "apache-2.0"
+    assert recipe["optimizer"]["name"] == "adamw" and recipe["metric"] == "mask_map" and recipe["input"]["imageSize"] == 384
+    assert "maskrcnn_resnet50_fpn" in [candidate["model"]["id"] for candidate in report["candidates"]]
+
+
+def test_a_named_mask_rcnn_follows_the_two_stage_reference() -> None:
+    recipe = designed("instance_segmentation", existingSetup={"baseModel": "Mask R-CNN"})["recipe"]
+    assert recipe["optimizer"]["name"] == "sgd" and recipe["loss"][0]["name"] == "rpn_box_and_mask_losses"
 
 
 def test_volumes_follow_nnunet() -> None:

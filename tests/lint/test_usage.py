@@ -66,7 +66,7 @@ def test_an_entry_whose_library_lacks_its_factory_is_found_where_it_stands() -> 
     broken = entry.model_copy(update={"build": entry.build.model_copy(update={"factory": "make_model"})})
     context = Context(load_knowledge(), {**catalogue.models(), entry.id: broken})
     (finding,) = UnbuildableCandidate().findings(context)
-    assert "timm has no factory 'make_model'; known: create_model" in finding.message
+    assert "timm has no factory 'make_model'; known: TwoViews, create_model" in finding.message
     assert re.fullmatch(r"catalogue/models/\w+\.yaml:\d+:\d+", str(finding.place))
     assert list(UnbuildableCandidate().findings(context_of(load_knowledge()))) == []
     assert entry_place("nothing").line == 0

@@ -146,7 +146,7 @@ def test_images_from_scratch_follow_the_recipe_of_their_family(
     knowledge: Knowledge, line: str, name: str, rate: float, batch: int, epochs: int
 ) -> None:
     facts = given(knowledge, "image_classification", 1_281_167, **{**CLUSTER, "task.scratch": True})
-    model = next(entry for entry in catalogue.models().values() if entry.line == line)
+    model = next(entry for entry in catalogue.models().values() if entry.line == line and not entry.id.startswith("deit3"))
     recipe = plan(knowledge, brief(knowledge, facts), model).recipe
     assert (recipe.optimizer.name, recipe.batch.effective, recipe.epochs) == (name, batch, epochs)
     assert recipe.optimizer.learning_rate == pytest.approx(rate) and recipe.ema

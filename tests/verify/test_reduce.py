@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from advisor.catalogue import models
 from advisor.errors import CheckError
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Build, Job, SmokeEvidence, Target
@@ -117,6 +118,21 @@ def test_a_backbone_that_is_tapped_keeps_as_many_layers_as_taps() -> None:
     assert _shallow({"num_hidden_layers": 12, "out_indices": [12]}) == {"num_hidden_layers": 2, "out_indices": [2]}
     assert _shallow({"num_hidden_layers": 12}) == {"num_hidden_layers": 2}
     assert _shallow({"depths": [3, 3, 9, 3], "hidden_sizes": [96, 192, 384, 768]}) == {"depths": [1, 1, 1, 1]}
+
+
+def test_a_segmenter_with_queries_keeps_as_many_places_as_it_has_queries() -> None:
+    entry = models()["Roboflow/rf-detr-seg-medium"]
+    recipe = make_recipe(
+        {"kind": "image", "image_size": 432, "outputs": 3},
+        model={"id": entry.id, "library": "transformers", "architecture_family": "transformer"},
+        loss=[{"name": "hungarian_set_loss_with_masks"}],
+        batch={"per_device": 16, "effective": 16},
+    )
+    job = Job(check="smoke", task="instance_segmentation", build=entry.build, recipe=recipe, target=Target(kind="cpu"))
+    small, said = reduce_job(job, Limits(1000 * GIB, 1e9))
+    size, grid = small.recipe.input.image_size or 0, 24  # two windows of patches of 12 pixels
+    assert size % grid == 0 and (size // 12) ** 2 >= 200
+    assert small.build.config["group_detr"] == 2 and any("2 groups of queries instead of 13" in words for words in said)
 
 
 def test_a_speech_model_that_pads_every_clip_is_given_places_for_the_shorter_one() -> None:
