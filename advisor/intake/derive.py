@@ -269,10 +269,13 @@ def _derive_samples(request: Request, notes: Notes, counts: Counts) -> None:
     elif (hours := counts.audio_hours or (counts.days * HOURS if counts.days and kind in SOUND_KINDS else None)) is not None:
         length = assumed["clip_seconds"]
         notes.assume("data.samples", int(hours * 3600 / length), f"{detail}, in clips of {length:g} s as in LibriSpeech")
-    elif counts.tokens is not None:
+    elif (tokens := counts.tokens) is not None or counts.text_bytes is not None:
+        if tokens is None:
+            tokens = int((counts.text_bytes or 0) / assumed["token_bytes"])
+            detail += f", at {assumed['token_bytes']:g} bytes a token"
         length = int(notes.number("data.tokens") or assumed["packed_tokens"])
         if kind in SEQUENCE_KINDS or kind is None:
-            notes.assume("data.samples", max(1, counts.tokens // length), f"{detail}, packed into sequences of {length} tokens")
+            notes.assume("data.samples", max(1, tokens // length), f"{detail}, packed into sequences of {length} tokens")
 
 
 def _derive_compute(notes: Notes, catalogue: Catalogue) -> None:
