@@ -35,6 +35,10 @@ class Catalogue:
     def dataset_names(self) -> NameIndex:
         return NameIndex(self.datasets)
 
+    def is_closed(self, text: str) -> bool:
+        """Whether a lower-case text names a model whose weights are not published."""
+        return any(self.stand_ins[id_].closed for mention in self.stand_in_names.find(text) for id_ in mention.ids)
+
     def named_datasets(self, text: str) -> list[tuple[DatasetEntry, tuple[int, int]]]:
         """The datasets named in a lower-case text, with their spans; a name that begins others ("COCO") stands for those too."""
         return [
