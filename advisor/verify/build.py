@@ -18,9 +18,10 @@ from advisor.verify.adapt import apply_adaptation, set_training_mode
 from advisor.verify.build_dense import BUILDERS
 from advisor.verify.build_structured import BUILDERS_STRUCTURED
 from advisor.verify.evidence import Build, Job
+from advisor.verify.likelihood import STUDENT_PARAMETERS
 from advisor.verify.optimize import make_optimizer, optimizer_deviation, parameter_groups
 from advisor.verify.plain import FACTORIES, FORECASTERS, SPOTTERS
-from advisor.verify.plain_series import CLASSIFIERS, DETECTORS
+from advisor.verify.plain_series import CLASSIFIERS, DETECTORS, PROBABILISTIC
 from advisor.verify.shapes import WithoutInitialization
 
 __all__ = [
@@ -177,9 +178,12 @@ def _build_plain(job: Job) -> nn.Module:
         shape = {"outputs": _required(job, "outputs")}
     else:
         shape = {"features": _required(job, "features"), "outputs": sample.outputs or 1}
+    is_widened = name in FORECASTERS and name not in PROBABILISTIC and job.recipe.loss[0].name == "student_t_nll"
+    if is_widened:
+        shape["horizon"] *= STUDENT_PARAMETERS
     try:
         model: nn.Module = FACTORIES[name](**shape, **job.build.config)
-        return model
+        return nn.Sequential(model, nn.Unflatten(-1, (-1, STUDENT_PARAMETERS))) if is_widened else model
     except TypeError as error:
         raise CheckError(f"plain model {name!r} does not take its settings: {error}") from error
 
