@@ -46,6 +46,7 @@ CLOSED: dict[str, Value] = {
     "setup.adaptation": "any",
     "setup.base_pretrained": False,
     "task.objective": "any",
+    "data.speech": False,
 }
 SEQUENCE_KINDS = frozenset({"text_generation", "instruction_tuning", "preference_tuning"})
 AGENT_KINDS = frozenset({"reinforcement_discrete", "reinforcement_continuous", "reinforcement_offline"})

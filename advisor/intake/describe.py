@@ -73,6 +73,7 @@ TASK_FACTS = (
     "task.objective",
     "setup.adaptation",
     "data.observation",
+    "data.speech",
     "data.environments",
     *CHALLENGES,
     *ASKED,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from advisor.catalogue.entries import ModelEntry
-from advisor.choices import Adaptation, Capacity
+from advisor.choices import Adaptation, Capacity, Preference
 from advisor.engine.facts import Facts, Origin
 from advisor.engine.rules import Forbidding, box_truth
 from advisor.planning.figures import BYTES_A_WEIGHT, MB
@@ -40,8 +40,8 @@ class Proposal:
 def propose(serving: Iterable[ModelEntry], brief: Brief, forbids: Sequence[Forbidding] = ()) -> Proposal:
     """Two or three of the models that serve the task, under the decided adaptation and capacity, within what is forbidden.
 
-    A model that the request names comes first. Then one of each tier, in the order that `capacity` decided; then more of
-    the first tiers.
+    A model that the request names comes first. Then one of each tier, in the order that `capacity` decided, of the lines that
+    `preference` names if there are; then more of the first tiers.
     """
     facts = brief.facts
     named = facts["setup.base_model"].value if "setup.base_model" in facts else None
@@ -114,6 +114,9 @@ def _ranked(kept: list[ModelEntry], brief: Brief, named: object) -> list[ModelEn
     capacity = brief.choice("capacity")
     adaptation = brief.choice("adaptation")
     assert isinstance(capacity, Capacity) and isinstance(adaptation, Adaptation)
+    preference = brief.choice("preference")
+    lines = preference.lines if isinstance(preference, Preference) else []
+    kept = sorted(kept, key=lambda entry: entry.line not in lines)
     first = [entry for entry in kept if entry.id == named]
     ranks: list[list[ModelEntry]] = []
     for is_fitting in (True, False):

@@ -181,4 +181,6 @@ def transformer_autoencoder(
 
 PROBABILISTIC: dict[str, Callable[..., nn.Module]] = {deepar_forecaster.__name__: deepar_forecaster}
 CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {f.__name__: f for f in (series_resnet, inception_time, lstm_classifier)}
-DETECTORS: dict[str, Callable[..., nn.Module]] = {f.__name__: f for f in (lstm_autoencoder, convolution_autoencoder, transformer_autoencoder)}
+DETECTORS: dict[str, Callable[..., nn.Module]] = {
+    f.__name__: f for f in (lstm_autoencoder, convolution_autoencoder, transformer_autoencoder)
+}
