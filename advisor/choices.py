@@ -56,7 +56,7 @@ class Capacity(Choice):
 
 
 class Preference(Choice):
-    """The lines of models that come first within each tier."""
+    """The lines of models that come before all others, each in the order of the tiers."""
 
     lines: list[str] = Field(min_length=1)
 

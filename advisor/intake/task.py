@@ -31,9 +31,9 @@ def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[Data
     kinds, hints = lexicon.hits(said, ("kind",)), []
     in_type = lexicon.hits(task.type, ("kind",))
     _note_wants(notes, {DETAIL_TASK: said, DETAIL_TYPE: task.type})
-    if kinds:
+    if kinds and not _is_elsewhere(kinds, request, notes, types, domains):
         _note_kind(notes, DETAIL_TASK, said, kinds, types, domains)
-    elif in_type:
+    elif in_type and not kinds:
         _note_kind(notes, DETAIL_TYPE, task.type, in_type, types, domains)
     if "task.kind" not in notes.facts:
         hints = _derive_kind(notes, request, types, domains, [entry for entry, _ in named])
@@ -87,6 +87,12 @@ def _note_kind(notes: Notes, path: str, said: str, hits: list[Hit], types: list[
         if other != kind and score[:2] == (True, True) == best[:2] and not _is_inside(hits, other, kind):
             notes.notice("read as", f"{quoted(path, said)} is read as {kind}; {other} is not designed for")
     notes.state("task.kind", kind, quoted(path, said), path)
+
+
+def _is_elsewhere(hits: list[Hit], request: Request, notes: Notes, types: list[str], domains: list[str]) -> bool:
+    """Whether the kinds named are of other domains alone, and other words tell one of this: "toxicity of molecules" is no text."""
+    kinds = notes.words.kinds
+    return not any(kinds[str(hit.value)].is_in(domains) for hit in hits) and bool(_hints(request, notes, types, domains)[1])
 
 
 def _note_unknown_task(notes: Notes, said: str) -> None:

@@ -40,8 +40,8 @@ class Proposal:
 def propose(serving: Iterable[ModelEntry], brief: Brief, forbids: Sequence[Forbidding] = ()) -> Proposal:
     """Two or three of the models that serve the task, under the decided adaptation and capacity, within what is forbidden.
 
-    A model that the request names comes first. Then one of each tier, in the order that `capacity` decided, of the lines that
-    `preference` names if there are; then more of the first tiers.
+    A model that the request names comes first. Then one of each tier, in the order that `capacity` decided; then more of
+    the first tiers. The lines that `preference` names come before the others.
     """
     facts = brief.facts
     named = facts["setup.base_model"].value if "setup.base_model" in facts else None
@@ -116,14 +116,14 @@ def _ranked(kept: list[ModelEntry], brief: Brief, named: object) -> list[ModelEn
     assert isinstance(capacity, Capacity) and isinstance(adaptation, Adaptation)
     preference = brief.choice("preference")
     lines = preference.lines if isinstance(preference, Preference) else []
-    kept = sorted(kept, key=lambda entry: entry.line not in lines)
     first = [entry for entry in kept if entry.id == named]
     ranks: list[list[ModelEntry]] = []
     for is_fitting in (True, False):
         group = [entry for entry in kept if entry.id != named and (entry.pretrained or adaptation.name == "scratch") is is_fitting]
         tiers = [[entry for entry in group if entry.tier == tier] for tier in capacity.tiers]
         depth = max((len(tier) for tier in tiers), default=0)
-        ranks.append([tier[place] for place in range(depth) for tier in tiers if place < len(tier)])
+        mixed = [tier[place] for place in range(depth) for tier in tiers if place < len(tier)]
+        ranks.append(sorted(mixed, key=lambda entry: entry.line not in lines))
     leading, trailing = ranks
     # One place is kept for a model that trains from scratch, so that the pretrained ones have something to beat.
     return [*first, *leading[:2], *trailing[:1], *leading[2:], *trailing[1:]]
