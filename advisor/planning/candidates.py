@@ -116,6 +116,11 @@ def _ranked(kept: list[ModelEntry], brief: Brief, named: object) -> list[ModelEn
     assert isinstance(capacity, Capacity) and isinstance(adaptation, Adaptation)
     preference = brief.choice("preference")
     lines = preference.lines if isinstance(preference, Preference) else []
+
+    def is_other(entry: ModelEntry) -> bool:
+        return entry.line not in lines
+
+    kept = sorted(kept, key=is_other)  # within a tier, and again over all tiers below
     first = [entry for entry in kept if entry.id == named]
     ranks: list[list[ModelEntry]] = []
     for is_fitting in (True, False):
@@ -123,7 +128,7 @@ def _ranked(kept: list[ModelEntry], brief: Brief, named: object) -> list[ModelEn
         tiers = [[entry for entry in group if entry.tier == tier] for tier in capacity.tiers]
         depth = max((len(tier) for tier in tiers), default=0)
         mixed = [tier[place] for place in range(depth) for tier in tiers if place < len(tier)]
-        ranks.append(sorted(mixed, key=lambda entry: entry.line not in lines))
+        ranks.append(sorted(mixed, key=is_other))
     leading, trailing = ranks
     # One place is kept for a model that trains from scratch, so that the pretrained ones have something to beat.
     return [*first, *leading[:2], *trailing[:1], *leading[2:], *trailing[1:]]
