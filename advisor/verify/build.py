@@ -103,6 +103,9 @@ def _build_transformers(job: Job) -> nn.Module:
     model: nn.Module = factory.from_config(config) if name.startswith("Auto") else factory(config)
     if job.task == "text_embedding" and getattr(model, "pooler", None) is not None:
         model.pooler = None  # embeddings are means over tokens: the pooler would never get a gradient
+    if job.build.factory == "DecisionTransformerModel":  # it is trained to act: neither words nor the other heads get a gradient
+        model.encoder.wte = None
+        model.predict_state, model.predict_return = nn.Identity(), nn.Identity()
     if job.build.config.get("tie_word_embeddings") is False:
         _untie(model)
     return model
@@ -143,9 +146,11 @@ def transformers_config(job: Job) -> Any:
         "context_length": sample.sequence_length,
         "prediction_length": sample.horizon,
         "num_input_channels": sample.features,
+        "state_dim": sample.features,
+        "act_dim": sample.outputs,
     }
     places = vars(CONFIG_MAPPING[kind]())
-    wanted = {"image": ("image_size",), "video": ("image_size", "num_frames"), "series": tuple(given)[2:]}.get(sample.kind, ())
+    wanted = {"image": ("image_size",), "video": ("image_size", "num_frames"), "series": tuple(given)[2:5], "observation": tuple(given)[5:]}.get(sample.kind, ())
     if sample.kind == "image_text" and isinstance(settings.get("vision_config"), dict) and sample.image_size is not None:
         settings["vision_config"] = {**settings["vision_config"], "image_size": sample.image_size}
     settings |= {
