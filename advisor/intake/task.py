@@ -19,6 +19,7 @@ NUMBERS = ("data.classes", "data.image_size", "data.horizon", "data.context", "d
 SHOWN_KINDS = 6
 MISSPELT = 0.8  # as difflib's ratio: a letter or two wrong, and no other word
 DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK, SIZE = "task.type", "task.domain", "task.specificTask", "data.size"
+BASE_MODEL = "existingSetup.baseModel"
 
 
 def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[DatasetEntry]:
@@ -36,7 +37,7 @@ def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[Data
     elif in_type and not kinds:
         _note_kind(notes, DETAIL_TYPE, task.type, in_type, types, domains)
     if "task.kind" not in notes.facts:
-        hints = _derive_kind(notes, request, types, domains, [entry for entry, _ in named])
+        hints = _derive_kind(notes, request, types, domains, [entry for entry, _ in named], catalogue)
     if not types and not in_type and "task.wants" not in notes.facts:
         notes.not_understood(DETAIL_TYPE, task.type)
     if not domains:
@@ -156,7 +157,9 @@ def _note_hinted(notes: Notes, path: str, said: str, hits: list[Hit]) -> None:
     notes.state("task.kind", best[0], quoted(path, said), path, origin=Origin.DERIVED)
 
 
-def _derive_kind(notes: Notes, request: Request, types: list[str], domains: list[str], datasets: list[DatasetEntry]) -> list[Hit]:
+def _derive_kind(
+    notes: Notes, request: Request, types: list[str], domains: list[str], datasets: list[DatasetEntry], catalogue: Catalogue
+) -> list[Hit]:
     """The kind from what is named beside it; returns the hints that stand in the specific task."""
     kinds = notes.words.kinds
     for entry in datasets:
@@ -167,12 +170,12 @@ def _derive_kind(notes: Notes, request: Request, types: list[str], domains: list
     if hints and (types or domains):
         _note_hinted(notes, path, str(request.task.specific_task if path == DETAIL_TASK else request.data.size), hints)
     else:
-        _derive_lead(notes, request, types, domains)
+        _derive_lead(notes, request, types, domains, catalogue)
     return hints if path == DETAIL_TASK else []
 
 
-def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list[str]) -> None:
-    """The kind that type and domain lead to; where they lead to none, those that they may mean."""
+def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list[str], catalogue: Catalogue) -> None:
+    """The kind that type and domain lead to, or that the base model is for; where there is none, those that they may mean."""
     kinds = notes.words.kinds
     found = [
         [name for name, kind in kinds.items() if type_ in kind.types and domain in kind.domains][:1]
@@ -188,7 +191,11 @@ def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list
         notes.notice("ambiguous", f"{detail} may mean {' or '.join(led[:SHOWN_KINDS])}; say which as facts.task.kind")
     elif types and domains:
         meant = leads or [name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)]
-        if len(meant) > 1:
+        said = request.existing_setup.base_model or ""
+        served = catalogue.tasks_of(lowered(said)).intersection(meant)
+        if len(served) == 1:
+            notes.state("task.kind", served.pop(), f"what {quoted(BASE_MODEL, said)} is for", DETAIL_TYPE, origin=Origin.DERIVED)
+        elif len(meant) > 1:
             notes.notice("ambiguous", f"{detail} may mean {' or '.join(meant[:SHOWN_KINDS])}; say which as facts.task.kind")
         else:
             _note_misfit(notes, detail, types, domains, meant)

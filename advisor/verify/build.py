@@ -150,7 +150,12 @@ def transformers_config(job: Job) -> Any:
         "act_dim": sample.outputs,
     }
     places = vars(CONFIG_MAPPING[kind]())
-    wanted = {"image": ("image_size",), "video": ("image_size", "num_frames"), "series": tuple(given)[2:5], "observation": tuple(given)[5:]}.get(sample.kind, ())
+    wanted = {
+        "image": ("image_size",),
+        "video": ("image_size", "num_frames"),
+        "series": tuple(given)[2:5],
+        "observation": tuple(given)[5:],
+    }.get(sample.kind, ())
     if sample.kind == "image_text" and isinstance(settings.get("vision_config"), dict) and sample.image_size is not None:
         settings["vision_config"] = {**settings["vision_config"], "image_size": sample.image_size}
     settings |= {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from advisor import Report, design
+from advisor import Report, Status, design
 
 
 def report_on(type_: str, domain: str, task: str, size: str, base: str | None = None) -> Report:
@@ -65,3 +65,28 @@ def test_full_fine_tuning_of_a_vision_language_decoder_is_done_where_it_is_asked
     recipe = report_on("generation", "multimodal", task, "22k question-image pairs", "google/paligemma-3b-pt-224").recipe
     assert recipe and recipe.model.adaptation == "full"
     assert recipe.optimizer.learning_rate == pytest.approx(2e-5, rel=0.7)
+
+
+def test_offline_rl_as_sequences_is_trained_as_a_small_language_model() -> None:
+    recipe = report_on("RL", "RL", "offline RL, D4RL Hopper", "1M transitions", "Decision Transformer").recipe
+    assert recipe and recipe.model.id == "decision_transformer"
+    assert (recipe.optimizer.name, recipe.optimizer.learning_rate, recipe.batch.effective) == ("adamw", 1e-4, 64)
+    assert recipe.gradient_clip_norm == 0.25
+    assert "behaviour_constraint" not in [one.name for one in recipe.regularization]
+
+
+def test_a_distribution_over_many_series_is_forecast_by_networks_made_for_it() -> None:
+    recipe = report_on(
+        "sequence-modeling", "time-series", "probabilistic forecasting, trained from scratch", "1,000 daily series of 1,000 steps"
+    ).recipe
+    assert recipe and recipe.model.id == "deepar_forecaster"
+
+
+@pytest.mark.parametrize(("base", "line"), [("TD3", "td3"), ("DQN", "dqn"), ("Rainbow", "dqn")])
+def test_between_tasks_that_type_and_domain_may_mean_the_base_model_decides(base: str, line: str) -> None:
+    recipe = report_on("RL", "RL", "portfolio allocation", "200k env steps", base).recipe
+    assert recipe and line in recipe.model.id
+
+
+def test_a_base_model_for_several_of_the_tasks_decides_nothing() -> None:
+    assert report_on("RL", "RL", "portfolio allocation", "200k env steps", "PPO").status is Status.NEEDS_INPUT
