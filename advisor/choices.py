@@ -55,6 +55,12 @@ class Capacity(Choice):
     max_parameters_millions: Positive | None = None
 
 
+class Preference(Choice):
+    """The lines of models that come before all others, each in the order of the tiers."""
+
+    lines: list[str] = Field(min_length=1)
+
+
 class Text(Choice):
     """Prose for a field of the Output. `{placeholders}` are fact names."""
 

@@ -27,13 +27,13 @@ _MULTIPLES = {
 _WORDS = dict(zip("one two three four five six seven eight nine ten".split(), range(1, 11), strict=True))  # noqa: SIM905 - a list to read
 _WORDS |= {"twelve": 12, "twenty": 20, "fifty": 50, "hundred": 100}
 _NAMED = "|".join(sorted(_WORDS, key=len, reverse=True))
-_MULTIPLE = "|".join(sorted(_MULTIPLES, key=len, reverse=True))
+MULTIPLE = "|".join(sorted(_MULTIPLES, key=len, reverse=True))
 
 # Atomic: a number never gives back its last digits or its multiple so that the rest of a pattern may match.
 NUMBER = rf"{_START}(?>{_DIGITS}{_EXPONENT}){_END}"
 COUNT = (
     rf"{_START}(?>(?:{_DIGITS}{_EXPONENT}{_END}|(?:a|{_NAMED})(?=[ -](?:hundred|thousand|million|billion|trillion)\b))"
-    rf"(?:[ -]?(?:hundred|{_MULTIPLE})\b){{0,3}}|(?:{_NAMED})\b)"
+    rf"(?:[ -]?(?:hundred|{MULTIPLE})\b){{0,3}}|(?:{_NAMED})\b)"
 )
 """A number that may be a word or have a multiple: `10k`, `1.28M`, `two`, `ten thousand`."""
 

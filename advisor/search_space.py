@@ -18,7 +18,7 @@ from advisor.wire import Basis, Quantity
 ONLY_THE_RATE_BELOW = 10
 HOURS_A_DAY = 24.0
 # What the metrics measure, not advice: of these a smaller value is the better one, of every other a larger.
-MINIMIZED = frozenset({"mae", "rmse", "mape", "mase", "wer", "cer", "perplexity", "fid"})
+MINIMIZED = frozenset({"mae", "rmse", "mape", "mase", "wer", "cer", "eer", "perplexity", "fid"})
 
 
 def search_space(design: Design, figures: Mapping[str, Quantity]) -> SearchSpace | None:

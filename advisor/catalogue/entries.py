@@ -62,6 +62,7 @@ class StandIn(Entry):
     names: list[str] = Field(min_length=1)
     by: list[str] = Field(min_length=1, description="ids of models; of those that serve the task, the first, or the nearest in size")
     closed: bool = Field(False, description="whether their weights are not published, so that only their provider can train them")
+    parameters: Sourced | None = Field(None, description="published count of the models named, where their names do not say it")
     recipe: str | None = Field(
         default=None, description="the line of the names, where rules have a recipe of its own for it (`model.recipe`)"
     )

@@ -11,6 +11,8 @@ from advisor.errors import UsageError, did_you_mean
 from advisor.estimating.answer import Estimate
 from advisor.estimating.devices import Chosen, find_device
 from advisor.estimating.question import Question
+from advisor.intake.catalogue import load_catalogue
+from advisor.intake.text import lowered
 from advisor.recipe import Recipe
 from advisor.verify.evidence import Build, Job, Refusal, Target
 from advisor.verify.formulas import STATE_BYTES
@@ -45,6 +47,8 @@ def estimate(model: str, *, on: str | None = None, verifier: Verifier | None = N
         sandbox = verifier or stack.enter_context(Verifier())
         answer = sandbox.submit(_job(question, chosen)).result()
     if isinstance(answer, Refusal):
+        if load_catalogue().is_closed(lowered(model)):
+            raise UsageError(f"{model}: its weights are not published (its provider serves it), so it cannot be built; name an open model")
         raise UsageError(answer.reason if model in answer.reason or not model.startswith("python:") else f"{model}: {answer.reason}")
     assert isinstance(answer, Estimate)
     if chosen is None:

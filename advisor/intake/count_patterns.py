@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from advisor.quantity import BYTE_UNIT, COUNT, DURATION, NUMBER
+from advisor.quantity import BYTE_UNIT, COUNT, DURATION, MULTIPLE, NUMBER
 
 # Words that turn the meaning of what they stand in, so that it may not be passed over as a description.
 _TURNING = (
@@ -20,6 +20,9 @@ LABELLED = r"labell?ed|annotated"
 
 # "1.200 photos", "12.000 mails": points between thousands, as half of Europe writes them; no count has a fraction.
 POINTED = re.compile(rf"(?<![\w.,])[1-9]\d{{0,2}}(?:\.\d{{3}})+(?![\w.,%])(?!\s*(?:{DURATION}|{BYTE_UNIT}))")
+# "1,5 million", "2,5k": a comma before one or two digits and a multiple or a unit is the point of half of Europe.
+DECIMAL_COMMA = re.compile(rf"(?<![\w.,])\d{{1,3}},\d{{1,2}}(?=[ -]?(?:(?:{MULTIPLE})\b|{BYTE_UNIT}|{DURATION}))")
+FRACTION_COMMA = re.compile(r"(?<![\w.,])\d{1,3},\d{1,2}(?![\w,])")
 PLUS = re.compile(r"(?<=[\dkmb])\+(?=\s|$)")
 RANGE = re.compile(rf"(?:\b(?:between|from)\s+)?(?P<low>{COUNT})\s*(?:-|\bto\b|\band\b|\.\.)\s*(?P<high>{COUNT})")
 PER_CLASS = re.compile(
@@ -52,6 +55,10 @@ EACH_LASTS = re.compile(
         rf"|(?<={noun}) of {COUNT} (?:time ?)?(?:steps|points)\b" for noun in ("windows", "segments", "recordings", "sequences", "trials")
     )
 )
+TEXT_VOLUME = re.compile(
+    rf"(?P<value>{NUMBER})\s*(?P<unit>{BYTE_UNIT})(?:\s+of)?(?:\s+{_WORD}){{0,3}}?\s+(?:texts?|corpus|corpora|books|code|wikipedia|documents)\b{_TAIL}"
+)
+PIXELS = re.compile(rf"(?P<value>{COUNT})\s+(?:mega)?pixels\b(?:\s+(?:each|per \w+))?")
 VOLUME = re.compile(rf"(?P<value>{NUMBER})\s*{BYTE_UNIT}")
 BARE = re.compile(rf"(?P<value>{COUNT})(?:\s*(?P<labelled>{LABELLED})\b)?(?:\s*(?P<split>{_SPLIT})\b)?")
 PLURAL = re.compile(rf"(?P<value>{COUNT})\s+(?P<noun>(?:{_WORD}\s+){{0,2}}(?={_WORD})[^\W\d_]{{3,30}}s)\b{_TAIL}")

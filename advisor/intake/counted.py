@@ -14,7 +14,7 @@ CONTRADICTION = 2.0
 
 @dataclass(frozen=True)
 class Counts:
-    """What a size says: `samples` in `unit`, or hours, days or tokens that make samples later. `derived` names what was computed."""
+    """What a size says: `samples` in `unit`, or what makes them later (hours, days, tokens, bytes of text). `derived` was computed."""
 
     samples: int | None = None
     unit: str = ""
@@ -29,6 +29,7 @@ class Counts:
     days: float | None = None
     audio_hours: float | None = None
     tokens: int | None = None
+    text_bytes: float | None = None
     datasets: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     derived: frozenset[str] = frozenset()

@@ -7,7 +7,9 @@ import re
 from advisor.intake.count_patterns import (
     AUDIO,
     BARE,
+    DECIMAL_COMMA,
     EACH_LASTS,
+    FRACTION_COMMA,
     IMAGE_SIZE,
     LABELLED,
     LENGTH,
@@ -17,10 +19,12 @@ from advisor.intake.count_patterns import (
     PER_CLASS,
     PER_OTHER,
     PERIOD,
+    PIXELS,
     PLURAL,
     PLUS,
     POINTED,
     RANGE,
+    TEXT_VOLUME,
     TIMES,
     TOKENS,
     UNLABELLED,
@@ -29,7 +33,7 @@ from advisor.intake.count_patterns import (
 )
 from advisor.intake.counted import DAY, Counts, Found, with_labels, with_samples, with_time
 from advisor.intake.text import ABOUT, LOWER, TAKEN, UPPER, Text, words
-from advisor.quantity import COUNT, number, seconds
+from advisor.quantity import COUNT, bytes_in, number, seconds
 
 FORMS = ("5,000 labelled images, 10 classes", "2 years of daily sales")
 MOST_KINDS = 30  # labels: fewer are classes, as no one labels so few of many samples; semi-supervised benchmarks begin at 40
@@ -77,11 +81,10 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     for lasting in list(EACH_LASTS.finditer(text.left)):
         text.left = text.left.replace(lasting[0], " " * len(lasting[0]))  # a gap, so that the noun stays with its number
         found.remarks.append(f"{lasting[0].strip()!r} decides nothing here")
-    volume = text.take(VOLUME)
-    if volume:
-        text.fail("is a volume; say how many samples there are", [volume.span()])
+    text_bytes = _volumes(text)
     _labels(text, found)
     _items(text, nouns, found)
+    _pixels(text, found)
     periods = text.take_all(PERIOD)
     days = [number(match["value"]) * seconds(match["unit"]) / DAY for match in periods]
     frequency = next((name for name, pattern in nouns.frequencies.items() if pattern.search(whole)), None)
@@ -104,6 +107,7 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
         image_size=_single(text, sizes, "image size"),
         sample_tokens=_single(text, lengths, "length"),
         tokens=round(number(tokens["value"])) if tokens else None,
+        text_bytes=text_bytes,
         datasets=names,
         remarks=tuple(found.remarks),
     )
@@ -125,11 +129,36 @@ def _bounds(text: Text, found: Found) -> None:
 
 
 def _pointed(text: Text, found: Found) -> None:
-    """Points between thousands become commas: of things that are counted there are whole ones only."""
+    """Points between thousands become commas: of things that are counted there are whole ones only; a decimal comma becomes a point."""
+    for match in list(DECIMAL_COMMA.finditer(text.left)):
+        point = match[0].replace(",", ".")
+        text.left = text.left[: match.start()] + point + text.left[match.end() :]
+        found.remarks.append(f"{match[0]!r} is read as {point}")
+    if fraction := FRACTION_COMMA.search(text.left):
+        text.fail("is no whole number; a comma before thousands has three digits behind it ('1,500'), or write 1.5k", [fraction.span()])
     for match in list(POINTED.finditer(text.left)):
         commas = match[0].replace(".", ",")
         text.left = text.left[: match.start()] + commas + text.left[match.end() :]
         found.remarks.append(f"{match[0]!r} is read as {commas}")
+
+
+def _volumes(text: Text) -> float | None:
+    """The bytes of text that there are; of other things a volume tells no number."""
+    texts = text.take(TEXT_VOLUME)
+    if volume := text.take(VOLUME):
+        text.fail(
+            "is a volume, which tells no number of samples; say how many images, clips or rows there are, or how many hours or tokens",
+            [volume.span()],
+        )
+    return number(texts["value"]) * bytes_in(texts["unit"]) if texts else None
+
+
+def _pixels(text: Text, found: Found) -> None:
+    """Pixels say how large an image is, and nothing of how many there are, but where each has a label of its own."""
+    for match in text.take_all(PIXELS):
+        if not found.by.get("samples"):
+            text.fail("counts pixels; say how many images there are ('20 images of 1000x1500 px'), or labelled samples", [match.span()])
+        found.remarks.append(f"{match[0].strip()!r} decides nothing here")
 
 
 def _ranges(text: Text, found: Found) -> None:

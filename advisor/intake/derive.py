@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from advisor.catalogue.entries import DatasetEntry, ModelEntry
+from advisor.catalogue.entries import DatasetEntry, ModelEntry, StandIn
 from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.vocabulary import Assume
 from advisor.intake.catalogue import Catalogue
@@ -28,6 +28,7 @@ FROM_ANOTHER = re.compile(
 UNKNOWN = "unknown"
 LISTED_WHOLE = ("challenge.", "issue.", "asked.")  # what such a list leaves out is false
 SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?) ?([mb])(?![a-z])")
+FAR = 2.0  # a stand-in of half or twice the size or beyond says nothing of what the model itself takes
 NUMBER_NEXT = re.compile(r"[\s_./-]{0,2}\d")
 NOTHING = frozenset({"", "none", "no", "n/a", "nothing", "not yet", "from scratch", "random initialization"})
 NONE_STATED = "none stated"
@@ -48,6 +49,7 @@ CLOSED: dict[str, Value] = {
     "setup.base_pretrained": False,
     "setup.base_on_hub": False,
     "task.objective": "any",
+    "data.speech": False,
 }
 SEQUENCE_KINDS = frozenset({"text_generation", "masked_language_modeling", "instruction_tuning", "preference_tuning"})
 AGENT_KINDS = frozenset({"reinforcement_discrete", "reinforcement_continuous", "reinforcement_offline"})
@@ -140,7 +142,7 @@ def _named_in_task(request: Request, notes: Notes, catalogue: Catalogue) -> str 
     mentions = catalogue.model_names.find(text)
     ids = {found.ids for found in mentions if DIGIT.search(text, found.start, found.end) or TO_TRAIN.search(text[: found.start])}
     serving = [found for found in (_serving(ids_, notes, catalogue) for ids_ in ids) if found]
-    if not serving and _is_closed(text, catalogue):
+    if not serving and catalogue.is_closed(text):
         return next(iter(_stand_in(said, notes, catalogue, TASK)), None)
     if len(serving) != 1:
         return None
@@ -182,7 +184,7 @@ def _encoder(entry: ModelEntry) -> str:
 def _architecture(said: str, index: NameIndex, notes: Notes) -> tuple[str, ...]:
     """timm writes `architecture.weights`: a known architecture with weights that are not in the catalogue."""
     name, _, weights = said.strip().partition(".")
-    ids = index.exact(name) if weights and name else ()
+    ids = index.exact(name) if weights[:1].isalpha() else ()  # "Llama 3.1 405B" names no weights
     if ids:
         notes.notice(
             "read as", f"{quoted(BASE_MODEL, said)} is read as {ids[0]}: the same architecture; mind the licence of its own weights"
@@ -223,9 +225,10 @@ def _stand_in(said: str, notes: Notes, catalogue: Catalogue, path: str = BASE_MO
     recipe = next((stand_in.recipe for id_ in mention.ids if (stand_in := catalogue.stand_ins.get(id_)) and stand_in.recipe), None)
     if recipe is not None:
         notes.derive("setup.recipe", recipe, quoted(path, said))
-    nearest = _nearest_size(ids, text, catalogue)
+    parameters = _parameters((catalogue.stand_ins[id_] for id_ in mention.ids if id_ in catalogue.stand_ins), text)
+    nearest = min(ids, key=lambda id_: abs(math.log(catalogue.models[id_].parameters.value / (parameters or 1)))) if parameters else ids[0]
     name = catalogue.models[nearest].name
-    if _is_closed(text, catalogue):
+    if catalogue.is_closed(text):
         notes.notice(
             "read as",
             f"{quoted(path, said)}: its weights are not published, so nobody but its provider can train or deploy it; the design is for "
@@ -235,23 +238,32 @@ def _stand_in(said: str, notes: Notes, catalogue: Catalogue, path: str = BASE_MO
     notes.notice(
         "read as",
         f"{quoted(BASE_MODEL, said)} is no model of the catalogue; {name} stands in for it, as the nearest in kind: the advice holds for "
-        "both, the figures and the licence are the stand-in's",
+        f"both, the figures and the licence are the stand-in's{_far_in_size(parameters, catalogue.models[nearest])}",
     )
     return (nearest,)
 
 
-def _is_closed(text: str, catalogue: Catalogue) -> bool:
-    """Whether it names a model whose weights are not published."""
-    return any(catalogue.stand_ins[id_].closed for mention in catalogue.stand_in_names.find(text) for id_ in mention.ids)
-
-
-def _nearest_size(ids: tuple[str, ...], text: str, catalogue: Catalogue) -> str:
-    """The first model, or where the text says a parameter count ("7b"), the one nearest to it."""
+def _parameters(named: Iterable[StandIn], text: str) -> float | None:
+    """How many parameters the model has that was asked for: as published, else as its name says ("7b")."""
+    published = next((stand_in.parameters.value for stand_in in named if stand_in.parameters), None)
     size = SIZE.search(text)
-    if size is None:
-        return ids[0]
-    parameters = float(size[1]) * {"m": 1e6, "b": 1e9}[size[2]]
-    return min(ids, key=lambda id_: abs(math.log(catalogue.models[id_].parameters.value / parameters)) if parameters else 0.0)
+    return published or (float(size[1]) * {"m": 1e6, "b": 1e9}[size[2]] if size else None) or None
+
+
+def _far_in_size(parameters: float | None, entry: ModelEntry) -> str:
+    """What to say of a stand-in that is no measure of the model itself; nothing where the sizes are near."""
+    if parameters is None or 1 / FAR < parameters / entry.parameters.value < FAR:
+        return ""
+    less = "far less" if parameters > entry.parameters.value else "far more"
+    return (
+        f". It has {_in_words(parameters)} parameters and is not built here; {entry.name} has {_in_words(entry.parameters.value)}: memory, "
+        f"time and cost are {less} than the model itself takes"
+    )
+
+
+def _in_words(parameters: float) -> str:
+    scale, word = next(((scale, word) for scale, word in ((1e12, "trillion"), (1e9, "billion")) if parameters >= scale), (1e6, "million"))
+    return f"{parameters / scale:.3g} {word}"
 
 
 def _note_unfit(notes: Notes, entry: ModelEntry) -> None:
@@ -313,10 +325,13 @@ def _derive_samples(request: Request, notes: Notes, counts: Counts) -> None:
     elif (hours := counts.audio_hours or (counts.days * HOURS if counts.days and kind in SOUND_KINDS else None)) is not None:
         length = assumed["clip_seconds"]
         notes.assume("data.samples", int(hours * 3600 / length), f"{detail}, in clips of {length:g} s as in LibriSpeech")
-    elif counts.tokens is not None:
+    elif (tokens := counts.tokens) is not None or counts.text_bytes is not None:
+        if tokens is None:
+            tokens = int((counts.text_bytes or 0) / assumed["token_bytes"])
+            detail += f", at {assumed['token_bytes']:g} bytes a token"
         length = int(notes.number("data.tokens") or assumed["packed_tokens"])
         if kind in SEQUENCE_KINDS or kind is None:
-            notes.assume("data.samples", max(1, counts.tokens // length), f"{detail}, packed into sequences of {length} tokens")
+            notes.assume("data.samples", max(1, tokens // length), f"{detail}, packed into sequences of {length} tokens")
 
 
 def _derive_compute(notes: Notes, catalogue: Catalogue) -> None:

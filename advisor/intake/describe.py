@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from advisor.engine.facts import Origin
+from advisor.intake.fits import note_scores
 from advisor.intake.notes import Notes
 from advisor.intake.text import lowered, quoted
 from advisor.intake.words import Hit, segments
@@ -35,10 +36,6 @@ _CONTEXT = re.compile(
 _TOKENS = re.compile(rf"(?P<value>{COUNT})\s+tokens?\b")
 _RATIO = re.compile(r"(?<![\w.])(?P<one>\d{1,6})\s*(?::|/|to)\s*(?P<other>\d{1,6})(?![\w.])")
 _SHARE = re.compile(rf"(?P<value>{NUMBER})\s*%")
-_TRAIN_AND_VAL = re.compile(
-    rf"\btrain\w*\b[^\d%]{{0,30}}(?P<train>{NUMBER})\s*(?P<percent>%?)[^\d]{{1,20}}?\b(?:val\w*|test\w*|dev)\b[^\d%]{{0,30}}(?P<val>{NUMBER})"
-)
-GAP = 0.1  # training above validation by so much, as a fraction, is overfitting; about as low on both is underfitting
 _CONTRAST = re.compile(
     r"\b(?:beat\w*|than|versus|vs|against|replac\w*|compar\w*|instead|outperform\w*|current\w*|existing|from|already|tried)\b[^,;.]{0,30}$"
 )
@@ -76,6 +73,7 @@ TASK_FACTS = (
     "task.objective",
     "setup.adaptation",
     "data.observation",
+    "data.speech",
     "data.environments",
     *CHALLENGES,
     *ASKED,
@@ -100,22 +98,10 @@ def note_descriptions(request: Request, notes: Notes) -> None:
         _note(notes, f"challenges[{index}]", challenge, (*CHALLENGES, *ASKED, "license.commercial"), numbers=())
     for index, issue in enumerate(setup.training_issues or ()):
         path = f"existingSetup.trainingIssues[{index}]"
-        if scores := _scores(issue):
-            train, val = scores
-            notes.state("issue.overfitting" if train - val >= GAP else "issue.underfitting", True, quoted(path, issue), path)
-        else:
-            _note(notes, path, issue, issues, numbers=())
+        named = note_phrases(notes, path, issue, issues)
+        if not note_scores(notes, path, issue[:MAX_TEXT], named=bool(named)):
+            note_rest(notes, path, issue, named)
     _note(notes, "existingSetup.framework", setup.framework, ("setup.framework",), numbers=(), whole=True)
-
-
-def _scores(issue: str) -> tuple[float, float] | None:
-    """The training and validation accuracy that an issue states, as fractions; none where it speaks of a loss."""
-    found = _TRAIN_AND_VAL.search(lowered(issue[:MAX_TEXT]))
-    if found is None or "loss" in issue.lower():
-        return None
-    scores = number(found["train"]), number(found["val"])
-    train, val = (score / 100 for score in scores) if found["percent"] or max(scores) > 1 else scores
-    return (train, val) if 0 <= val <= 1 and 0 <= train <= 1 else None
 
 
 def _note(notes: Notes, path: str, said: str | None, about: Iterable[str], *, numbers: Iterable[str], whole: bool = False) -> None:

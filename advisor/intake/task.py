@@ -43,12 +43,12 @@ def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[Data
     kinds, hints = lexicon.hits(said, ("kind",)), []
     in_type = lexicon.hits(task.type, ("kind",))
     _note_wants(notes, {DETAIL_TASK: said, DETAIL_TYPE: task.type})
-    if kinds:
+    if kinds and not _is_elsewhere(kinds, request, notes, types, domains):
         _note_kind(notes, DETAIL_TASK, said, kinds, types, domains)
-    elif in_type:
+    elif in_type and not kinds:
         _note_kind(notes, DETAIL_TYPE, task.type, in_type, types, domains)
     if "task.kind" not in notes.facts:
-        hints = _derive_kind(notes, request, types, domains, [entry for entry, _ in named])
+        hints = _derive_kind(notes, request, types, domains, [entry for entry, _ in named], catalogue)
     _read_by_model(request, notes, catalogue)
     if not types and not in_type and "task.wants" not in notes.facts:
         notes.not_understood(DETAIL_TYPE, task.type)
@@ -117,6 +117,12 @@ def _note_kind(notes: Notes, path: str, said: str, hits: list[Hit], types: list[
     notes.state("task.kind", kind, quoted(path, said), path)
 
 
+def _is_elsewhere(hits: list[Hit], request: Request, notes: Notes, types: list[str], domains: list[str]) -> bool:
+    """Whether the kinds named are of other domains alone, and other words tell one of this: "toxicity of molecules" is no text."""
+    kinds = notes.words.kinds
+    return not any(kinds[str(hit.value)].is_in(domains) for hit in hits) and bool(_hints(request, notes, types, domains)[1])
+
+
 def _note_unknown_task(notes: Notes, said: str) -> None:
     """A specific task of which no word is known: what it was taken for, and how to say otherwise."""
     spelt = said.strip().lower().replace(" ", "_")[:SHOWN]
@@ -178,7 +184,9 @@ def _note_hinted(notes: Notes, path: str, said: str, hits: list[Hit]) -> None:
     notes.state("task.kind", best[0], quoted(path, said), path, origin=Origin.DERIVED)
 
 
-def _derive_kind(notes: Notes, request: Request, types: list[str], domains: list[str], datasets: list[DatasetEntry]) -> list[Hit]:
+def _derive_kind(
+    notes: Notes, request: Request, types: list[str], domains: list[str], datasets: list[DatasetEntry], catalogue: Catalogue
+) -> list[Hit]:
     """The kind from what is named beside it; returns the hints that stand in the specific task."""
     kinds = notes.words.kinds
     for entry in datasets:
@@ -189,12 +197,12 @@ def _derive_kind(notes: Notes, request: Request, types: list[str], domains: list
     if hints and (types or domains):
         _note_hinted(notes, path, str(request.task.specific_task if path == DETAIL_TASK else request.data.size), hints)
     else:
-        _derive_lead(notes, request, types, domains)
+        _derive_lead(notes, request, types, domains, catalogue)
     return hints if path == DETAIL_TASK else []
 
 
-def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list[str]) -> None:
-    """The kind that type and domain lead to; where they lead to none, those that they may mean."""
+def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list[str], catalogue: Catalogue) -> None:
+    """The kind that type and domain lead to, or that the base model is for; where there is none, those that they may mean."""
     kinds = notes.words.kinds
     found = [
         [name for name, kind in kinds.items() if type_ in kind.types and domain in kind.domains][:1]
@@ -210,7 +218,11 @@ def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list
         notes.notice("ambiguous", f"{detail} may mean {' or '.join(led[:SHOWN_KINDS])}; say which as facts.task.kind")
     elif types and domains:
         meant = leads or [name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)]
-        if len(meant) > 1:
+        said = request.existing_setup.base_model or ""
+        served = catalogue.tasks_of(lowered(said)).intersection(meant)
+        if len(served) == 1:
+            notes.state("task.kind", served.pop(), f"what {quoted(BASE_MODEL, said)} is for", DETAIL_TYPE, origin=Origin.DERIVED)
+        elif len(meant) > 1:
             notes.notice("ambiguous", f"{detail} may mean {' or '.join(meant[:SHOWN_KINDS])}; say which as facts.task.kind")
         else:
             _note_misfit(notes, detail, types, domains, meant)

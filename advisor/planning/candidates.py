@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from advisor.catalogue.entries import ModelEntry
-from advisor.choices import Adaptation, Capacity
+from advisor.choices import Adaptation, Capacity, Preference
 from advisor.engine.facts import Facts, Origin
 from advisor.engine.rules import Forbidding, box_truth
 from advisor.planning.figures import BYTES_A_WEIGHT, MB
@@ -41,7 +41,7 @@ def propose(serving: Iterable[ModelEntry], brief: Brief, forbids: Sequence[Forbi
     """Two or three of the models that serve the task, under the decided adaptation and capacity, within what is forbidden.
 
     A model that the request names comes first. Then one of each tier, in the order that `capacity` decided; then more of
-    the first tiers.
+    the first tiers. The lines that `preference` names come before the others.
     """
     facts = brief.facts
     named = facts["setup.base_model"].value if "setup.base_model" in facts else None
@@ -114,13 +114,21 @@ def _ranked(kept: list[ModelEntry], brief: Brief, named: object) -> list[ModelEn
     capacity = brief.choice("capacity")
     adaptation = brief.choice("adaptation")
     assert isinstance(capacity, Capacity) and isinstance(adaptation, Adaptation)
+    preference = brief.choice("preference")
+    lines = preference.lines if isinstance(preference, Preference) else []
+
+    def is_other(entry: ModelEntry) -> bool:
+        return entry.line not in lines
+
+    kept = sorted(kept, key=is_other)  # within a tier, and again over all tiers below
     first = [entry for entry in kept if entry.id == named]
     ranks: list[list[ModelEntry]] = []
     for is_fitting in (True, False):
         group = [entry for entry in kept if entry.id != named and (entry.pretrained or adaptation.name == "scratch") is is_fitting]
         tiers = [[entry for entry in group if entry.tier == tier] for tier in capacity.tiers]
         depth = max((len(tier) for tier in tiers), default=0)
-        ranks.append([tier[place] for place in range(depth) for tier in tiers if place < len(tier)])
+        mixed = [tier[place] for place in range(depth) for tier in tiers if place < len(tier)]
+        ranks.append(sorted(mixed, key=is_other))
     leading, trailing = ranks
     # One place is kept for a model that trains from scratch, so that the pretrained ones have something to beat.
     return [*first, *leading[:2], *trailing[:1], *leading[2:], *trailing[1:]]

@@ -125,6 +125,7 @@ def _forecast_values(recipe: Recipe, task: str, facts: Facts) -> Changes:
         "factory": _factory(recipe),
         "source": source,
         "student": recipe.loss[0].name == "student_t_nll",
+        "widened": recipe.loss[0].name == "student_t_nll" and _factory(recipe) != "deepar_forecaster",
         "takes_dropout": "dropout: float" in source,
     }
 

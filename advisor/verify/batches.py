@@ -48,6 +48,7 @@ _FIRST_WORD = 8  # below it lie the special tokens (padding, start, end) of the 
 _MOTIF = 8  # tokens after which a generated text repeats itself
 _PATCHES = 8  # an image's class shows in the brightness of 8 x 8 patches
 _LEVELS = 100  # values that a continuous target takes, evenly spread over [0, 1)
+_MARGIN, _MARGIN_SCALE = 0.2, 30.0  # speechbrain, recipes/VoxCeleb/SpeakerRec/hparams/train_ecapa_tdnn.yaml
 _NOISE = 0.5  # standard deviation of what hides the signal, whose own is about 0.7
 
 
@@ -266,6 +267,12 @@ def _focal(predictions: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     return ((1 - torch.exp(-each)) ** 2 * each).mean()
 
 
+def _margin(predictions: Tensor, targets: Tensor, margin: float) -> Tensor:
+    """The head's outputs as cosines, the right class's less by the margin, all times the scale of arXiv:1801.07698's recipes."""
+    right = F.one_hot(targets, predictions.shape[-1]).to(predictions.dtype)
+    return F.cross_entropy(_MARGIN_SCALE * (predictions.tanh() - (margin or _MARGIN) * right), targets)
+
+
 def _pairwise_cosine(vectors: Tensor, targets: Tensor, _: float) -> Tensor:
     """Every pair of the batch towards a cosine of 1 within a class, 0 between two: sentence-transformers' CosineSimilarityLoss."""
     similarities = F.cosine_similarity(vectors.unsqueeze(0), vectors.unsqueeze(1), dim=-1)
@@ -284,6 +291,7 @@ _LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "weighted_cross_entropy": _cross_entropy,  # the batch is balanced, so that every weight would be one
     "binary_cross_entropy": _binary_cross_entropy,
     "focal": _focal,
+    "additive_angular_margin": _margin,
     "cosine_similarity": _pairwise_cosine,
     "mse": lambda predictions, targets, _: F.mse_loss(predictions, targets),
     "mae": lambda predictions, targets, _: F.l1_loss(predictions, targets),

@@ -9,6 +9,7 @@ size and features, A its outputs.
 | reinforcement_discrete   | observations uint8 [B, C, S, S] or float [B, F], actions int64 [B] below A, returns float [B]     |
 | reinforcement_continuous | observations the same, actions float [B, A] in (-1, 1), returns float [B]                         |
 | reinforcement_offline    | the same                                                                                         |
+| Decision Transformer     | states float [B, 20, F], actions float [B, 20, A], returns_to_go [B, 20, 1], timesteps [B, 20]     |
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from advisor.verify.agents import AGENT_TASKS
 from advisor.verify.batches import Batch, Exercise, _Source
 from advisor.verify.evidence import Job
 
+STEPS = 20  # of a trajectory that a Decision Transformer sees: arXiv:2106.01345, appendix A
 _PATCHES = 12  # an observation's situation shows in the brightness of 12 x 12 patches
 _BRIGHTNESS = 100  # of a pixel around its mean of 128
 _SITUATIONS = 6
@@ -53,13 +55,32 @@ def _observations(job: Job, situations: Tensor, source: _Source) -> Tensor:
 
 def _forward(model: nn.Module, batch: Batch, job: Job) -> Any:
     """Values, and what the actor makes of the batch's actions."""
-    del job
-    return model(batch["observations"], batch["actions"])
+    if job.build.library != "transformers":
+        return model(batch["observations"], batch["actions"])
+    return {"actions": model(**batch, attention_mask=torch.ones_like(batch["timesteps"])).action_preds}
+
+
+def _make_trajectories(job: Job, batch: int, source: _Source) -> Batch:
+    """The last steps of episodes, with a situation in each."""
+    sample, shape = job.recipe.input, (batch, STEPS)
+    situations = source.integers(0, _SITUATIONS, batch * STEPS)
+    return {
+        "states": source.code(situations, sample.features or 1).unflatten(0, shape),
+        "actions": _BOLDEST * source.code(situations, sample.outputs or 1).unflatten(0, shape),
+        "returns_to_go": (1 + situations / _SITUATIONS).view(*shape, 1),
+        "timesteps": torch.arange(STEPS, device=source.device).expand(shape),
+    }
+
+
+def _make(job: Job, batch: int, source: _Source) -> Batch:
+    return (_make_trajectories if job.build.library == "transformers" else _make_transitions)(job, batch, source)
 
 
 def _loss(outputs: dict[str, Tensor], batch: Batch, job: Job) -> Tensor:
     """Critics regress the returns; actors raise the likelihood of the batch's actions, or come near them."""
     del job
+    if "values" not in outputs:
+        return F.mse_loss(outputs["actions"].float(), batch["actions"].float())
     values = outputs["values"].float()
     loss = F.smooth_l1_loss(values, batch["returns"].float().unsqueeze(-1).expand_as(values))
     if "log_likelihood" in outputs:
@@ -69,4 +90,4 @@ def _loss(outputs: dict[str, Tensor], batch: Batch, job: Job) -> Tensor:
     return loss
 
 
-EXERCISES = dict.fromkeys(AGENT_TASKS, Exercise(_make_transitions, _forward, _loss))
+EXERCISES = dict.fromkeys(AGENT_TASKS, Exercise(_make, _forward, _loss))

@@ -18,9 +18,10 @@ from advisor.verify.adapt import apply_adaptation, set_training_mode
 from advisor.verify.build_dense import BUILDERS
 from advisor.verify.build_structured import BUILDERS_STRUCTURED
 from advisor.verify.evidence import Build, Job
+from advisor.verify.likelihood import STUDENT_PARAMETERS
 from advisor.verify.optimize import make_optimizer, optimizer_deviation, parameter_groups
 from advisor.verify.plain import FACTORIES, FORECASTERS, SPOTTERS
-from advisor.verify.plain_series import CLASSIFIERS, DETECTORS
+from advisor.verify.plain_series import CLASSIFIERS, DETECTORS, PROBABILISTIC
 from advisor.verify.shapes import WithoutInitialization
 from advisor.verify.two_views import FACTORY, TwoViews, encoder_settings
 
@@ -109,6 +110,9 @@ def _build_transformers(job: Job) -> nn.Module:
     model: nn.Module = factory.from_config(config) if name.startswith("Auto") else factory(config)
     if job.task == "text_embedding" and getattr(model, "pooler", None) is not None:
         model.pooler = None  # embeddings are means over tokens: the pooler would never get a gradient
+    if job.build.factory == "DecisionTransformerModel":  # it is trained to act: neither words nor the other heads get a gradient
+        model.encoder.wte = None
+        model.predict_state, model.predict_return = nn.Identity(), nn.Identity()
     if job.build.config.get("tie_word_embeddings") is False:
         _untie(model)
     return model
@@ -149,9 +153,16 @@ def transformers_config(job: Job) -> Any:
         "context_length": sample.sequence_length,
         "prediction_length": sample.horizon,
         "num_input_channels": sample.features,
+        "state_dim": sample.features,
+        "act_dim": sample.outputs,
     }
     places = vars(CONFIG_MAPPING[kind]())
-    wanted = {"image": ("image_size",), "video": ("image_size", "num_frames"), "series": tuple(given)[2:]}.get(sample.kind, ())
+    wanted = {
+        "image": ("image_size",),
+        "video": ("image_size", "num_frames"),
+        "series": tuple(given)[2:5],
+        "observation": tuple(given)[5:],
+    }.get(sample.kind, ())
     if sample.kind == "image_text" and isinstance(settings.get("vision_config"), dict) and sample.image_size is not None:
         settings["vision_config"] = {**settings["vision_config"], "image_size": sample.image_size}
     settings |= {
@@ -184,9 +195,12 @@ def _build_plain(job: Job) -> nn.Module:
         shape = {"outputs": _required(job, "outputs")}
     else:
         shape = {"features": _required(job, "features"), "outputs": sample.outputs or 1}
+    is_widened = name in FORECASTERS and name not in PROBABILISTIC and job.recipe.loss[0].name == "student_t_nll"
+    if is_widened:
+        shape["horizon"] *= STUDENT_PARAMETERS
     try:
         model: nn.Module = FACTORIES[name](**shape, **job.build.config)
-        return model
+        return nn.Sequential(model, nn.Unflatten(-1, (-1, STUDENT_PARAMETERS))) if is_widened else model
     except TypeError as error:
         raise CheckError(f"plain model {name!r} does not take its settings: {error}") from error
 

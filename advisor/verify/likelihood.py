@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+STUDENT_PARAMETERS = 3  # location, scale and degrees of freedom of each step
 _LEAST_FREEDOM = 2.0  # below it a Student-t distribution has no variance
 
 

@@ -114,6 +114,21 @@ class _ConvolutionAutoencoder(nn.Module):
         return self.head(self.body(series.transpose(1, 2))).transpose(1, 2)
 
 
+class _AttentionAutoencoder(nn.Module):
+    """Each step a token, attention among them, and each step told again: the backbone of arXiv:2110.02642 with plain attention."""
+
+    def __init__(self, context: int, features: int, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.embed = nn.Linear(features, width)
+        self.places = nn.Parameter(torch.zeros(context, width))
+        layer = nn.TransformerEncoderLayer(width, heads, width, dropout, activation="gelu", batch_first=True)
+        self.body = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.head = nn.Linear(width, features)
+
+    def forward(self, series: Tensor) -> Tensor:
+        return self.head(self.body(self.embed(series) + self.places))
+
+
 class _StudentForecaster(nn.Module):
     """A recurrent network whose state gives location, scale and degrees of freedom for each step: after arXiv:1704.04110.
 
@@ -158,6 +173,14 @@ def convolution_autoencoder(*, context: int, features: int, hidden: int = 64, mi
     return _ConvolutionAutoencoder(features, hidden, middle, kernel)
 
 
+def transformer_autoencoder(
+    *, context: int, features: int, width: int = 512, heads: int = 8, layers: int = 3, dropout: float = 0.1
+) -> nn.Module:
+    return _AttentionAutoencoder(context, features, width, heads, layers, dropout)
+
+
 PROBABILISTIC: dict[str, Callable[..., nn.Module]] = {deepar_forecaster.__name__: deepar_forecaster}
 CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {f.__name__: f for f in (series_resnet, inception_time, lstm_classifier)}
-DETECTORS: dict[str, Callable[..., nn.Module]] = {f.__name__: f for f in (lstm_autoencoder, convolution_autoencoder)}
+DETECTORS: dict[str, Callable[..., nn.Module]] = {
+    f.__name__: f for f in (lstm_autoencoder, convolution_autoencoder, transformer_autoencoder)
+}

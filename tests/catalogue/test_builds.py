@@ -25,7 +25,7 @@ STRUCTURED: dict[str, dict[str, object]] = {
     "series_classification": {"kind": "series", "sequence_length": 128, "features": 1, "outputs": 5},
     "anomaly_detection": {"kind": "series", "sequence_length": 100, "features": 1},
 }
-SEEN = {"cnn": {"image_size": 84, "channels": 4}, "mlp": {"features": 17}}
+SEEN = {"cnn": {"image_size": 84, "channels": 4}, "mlp": {"features": 17}, "transformer": {"features": 17}}
 
 
 def _input(entry: ModelEntry) -> dict[str, object]:

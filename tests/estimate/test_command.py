@@ -29,3 +29,13 @@ def test_json_is_the_wire_form(capsys: pytest.CaptureFixture[str]) -> None:
 def test_bad_settings_are_quoted(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["estimate", "resnet18", *arguments]) == BAD_INPUT
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["gpt4", "claude-3.5-sonnet"])
+def test_a_model_whose_weights_are_not_published_is_said_to_be_closed_and_no_other_is_meant(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["estimate", name]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert "its weights are not published" in said
+    assert "did you mean" not in said

@@ -66,7 +66,8 @@ def test_challenges(intake, said: str, fact: str) -> None:
         ("gradient norm shoots up to 1e6", "exploding_gradients"), ("first layers get almost no gradient", "vanishing_gradients"),
         ("the loss goes up and down", "oscillation"), ("GPU waits for data", "data_loading"), ("always predicts the same class", "plateau"),
         ("train acc 99%, val acc 60%", "overfitting"), ("training accuracy 0.98 but validation 0.71", "overfitting"),
-        ("train accuracy 55%, val accuracy 54%", "underfitting"),
+        ("training error 5%, validation error 25%", "overfitting"), ("99% on train but only 80% on validation", "overfitting"),
+        ("both train and val accuracy are low: 55% and 54%", "underfitting"), ("underfitting: train 71%, val 70%", "underfitting"),
     ],
 )  # fmt: skip
 def test_training_issues(intake, said: str, fact: str) -> None:
@@ -102,6 +103,27 @@ def test_frameworks(intake, said: str, value: str) -> None:
 )  # fmt: skip
 def test_text_that_matches_nothing_is_quoted_in_a_notice(intake, sections: dict[str, object]) -> None:
     assert [notice.kind for notice in intake(**sections).notices if '"moon phase"' in notice.text] == ["not understood"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "train accuracy 97%, val accuracy 95%", "train acc 55%, val acc 54%", "train 0.97, val 0.95", "97% on train, 95% on validation",
+        "train error 3%, validation error 5%", "train acc 60%, val acc 70%",
+    ],
+)  # fmt: skip
+def test_close_scores_are_no_issue_of_fit_where_nothing_says_what_is_wanted(intake, said: str) -> None:
+    found = intake(existingSetup={"trainingIssues": [said]})
+    assert not any(known.value for name, known in found.facts.items() if name.startswith("issue."))
+    assert ["constraints.accuracyTarget" in notice.text for notice in found.notices if said in notice.text] == [True]
+
+
+@pytest.mark.parametrize(("target", "is_low"), [("accuracy >98%", True), ("accuracy >96%", False), ("top-1 acc >90%", False)])
+def test_close_scores_are_underfitting_below_the_accuracy_that_is_wanted(intake, target: str, is_low: bool) -> None:
+    issues = ["train accuracy 97%, val accuracy 95%"]
+    found = intake(existingSetup={"trainingIssues": issues}, constraints={"accuracyTarget": target})
+    assert found.facts["issue.underfitting"].value is is_low
+    assert found.facts["issue.overfitting"].value is False
 
 
 def test_a_negated_issue_is_none(intake) -> None:

@@ -239,3 +239,10 @@ def test_reading_is_fast_once_warm(vocabulary: Mapping[str, FactSpec]) -> None:
         read_facts(request, vocabulary, catalogue)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.002
+
+
+def test_a_volume_of_text_is_counted_in_tokens_by_an_assumption(intake) -> None:
+    task = {"type": "generation", "domain": "NLP", "specificTask": "language-model pretraining, trained from scratch"}
+    samples = intake(task=task, data={"size": "2 GB of text"}).facts["data.samples"]
+    assert (samples.value, samples.origin) == (2_000_000_000 // 4 // 1024, Origin.ASSUMED)
+    assert "at 4 bytes a token" in samples.detail

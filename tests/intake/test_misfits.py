@@ -169,3 +169,30 @@ def test_a_known_data_set_of_another_size_is_a_contradiction(size: str, distribu
 def test_what_is_no_task_for_deep_learning_is_sent_elsewhere(task: dict[str, Any], instead: str) -> None:
     report = answer(task=task)
     assert report.status is Status.NOT_APPLICABLE and instead in report.headline
+
+
+@pytest.mark.parametrize(
+    ("name", "stands", "size"),
+    [
+        ("deepseek-v3", "Qwen/Qwen3-30B-A3B", "671 billion"),
+        ("Kimi-K2-Instruct", "Qwen/Qwen3-30B-A3B", "1 trillion"),
+        ("Llama 3.1 405B", "meta-llama/Llama-3.1-70B", "405 billion"),
+        ("Falcon-180B", "meta-llama/Llama-3.1-70B", "180 billion"),
+    ],
+)
+def test_a_model_far_larger_than_its_stand_in_is_said_not_to_be_built(name: str, stands: str, size: str) -> None:
+    task = {"type": "generation", "domain": "NLP", "specificTask": "instruction tuning"}
+    report = answer(
+        task=task,
+        data={"size": "5k dialogues", "distribution": None},
+        constraints={"computeResources": "8x H100"},
+        existingSetup={"baseModel": name},
+    )
+    assert report.recipe and report.recipe.model.id == stands
+    assert f"It has {size} parameters and is not built here" in told(report, "read as")
+
+
+def test_a_model_as_large_as_its_stand_in_is_not_said_to_be_larger() -> None:
+    task = {"type": "generation", "domain": "NLP", "specificTask": "instruction tuning"}
+    report = answer(task=task, data={"size": "5k dialogues", "distribution": None}, existingSetup={"baseModel": "Vicuna 7B"})
+    assert "is not built here" not in told(report, "read as")

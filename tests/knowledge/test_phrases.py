@@ -22,7 +22,6 @@ def report_on(type_: str, domain: str, task: str) -> Report:
     ("type_", "domain", "task", "tool"),
     [
         ("detection", "CV", "face recognition", "InsightFace"),
-        ("verification", "audio", "speaker verification", "SpeechBrain"),
         ("generation", "CV", "OCR of scanned invoices", "PaddleOCR"),
         ("recognition", "CV", "handwriting recognition", "TrOCR in transformers"),
         ("detection", "CV", "anomaly detection on industrial images", "anomalib (PatchCore, EfficientAD)"),

@@ -58,6 +58,26 @@ def test_forecasters_give_the_horizon(factory: str) -> None:
     assert forward(build_model(job, "cpu"), batch, job).shape == batch["targets"].shape == (4, 5)
 
 
+@pytest.mark.parametrize("factory", ["dlinear_forecaster", "nbeats_forecaster", "lstm_forecaster", "deepar_forecaster"])
+def test_a_forecaster_that_is_trained_on_a_likelihood_gives_three_values_a_step(factory: str) -> None:
+    recipe = make_recipe(
+        {"kind": "series", "sequence_length": 48, "horizon": 12, "features": 3}, loss=[{"name": "student_t_nll"}], metric="mase"
+    )
+    job = mlp_job().model_copy(update={"task": "forecasting", "recipe": recipe, "build": Build(library="torch", factory=factory)})
+    assert build_model(job, "cpu")(torch.randn(2, 48, 3)).shape == (2, 12, 3)
+
+
+def test_a_decision_transformer_is_trained_on_the_actions_of_trajectories() -> None:
+    recipe = make_recipe({"kind": "observation", "features": 5, "outputs": 2}, loss=[{"name": "mse"}], metric="return")
+    config = {"model_type": "decision_transformer", "hidden_size": 16, "n_layer": 1, "n_head": 1, "max_ep_len": 100}
+    build = Build(library="transformers", factory="DecisionTransformerModel", config=config)
+    job = mlp_job().model_copy(update={"task": "reinforcement_offline", "recipe": recipe, "build": build})
+    model, batch = build_model(job, "cpu"), make_batch(job, 3, "cpu")
+    assert batch["states"].shape == (3, 20, 5)
+    compute_loss(model, batch, job).backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
 @pytest.mark.parametrize(("job", "words"), [
     (timm_job("resnet500"), "did you mean 'resnet50'"),
     (rebuilt(bert_job(TINY_BERT), factory="BertForSequenceClasification"), "did you mean 'BertForSequenceClassification'"),

@@ -1,0 +1,92 @@
+"""Models that the catalogue lacks, objectives that a request asks for, and kinds of sound: each gets the recipe of its own line."""
+
+from __future__ import annotations
+
+import pytest
+
+from advisor import Report, Status, design
+
+
+def report_on(type_: str, domain: str, task: str, size: str, base: str | None = None) -> Report:
+    request = {
+        "task": {"type": type_, "domain": domain, "specificTask": task},
+        "data": {"size": size},
+        "constraints": {"computeResources": "one RTX 3090 24GB"},
+        "existingSetup": {"baseModel": base},
+    }
+    return design(request, "none")
+
+
+@pytest.mark.parametrize(
+    ("base", "task", "loss"),
+    [
+        ("DLinear", "probabilistic forecasting of many series, trained from scratch", "student_t_nll"),
+        ("DLinear", "forecasting with GluonTS, trained from scratch", "student_t_nll"),
+        ("DLinear", "long-horizon forecasting, trained from scratch", "mse"),
+        ("SimpleFeedForward", "forecasting of many series, trained from scratch", "student_t_nll"),
+    ],
+)
+def test_a_distribution_that_is_asked_for_is_trained_on_its_likelihood(base: str, task: str, loss: str) -> None:
+    recipe = report_on("sequence-modeling", "time-series", task, "1,000 daily series of 1,000 steps", base).recipe
+    assert recipe and recipe.loss[0].name == loss
+
+
+def test_speakers_are_told_apart_with_a_margin_and_judged_by_equal_error_rate() -> None:
+    report = report_on("classification", "audio", "speaker verification, trained from scratch", "1.2M utterances", "ECAPA-TDNN")
+    recipe = report.recipe
+    assert recipe and (recipe.loss[0].name, recipe.metric) == ("additive_angular_margin", "eer")
+    assert (recipe.optimizer.name, recipe.optimizer.learning_rate, recipe.optimizer.weight_decay) == ("adam", 0.001, 2e-6)
+    assert (recipe.epochs, recipe.batch.effective) == (10, 32)
+    assert "noise_and_reverberation" in [one.name for one in recipe.augmentation]
+
+
+def test_slices_with_transunet_are_segmented_in_two_dimensions_by_its_recipe() -> None:
+    recipe = report_on("segmentation", "CV", "multi-organ segmentation of CT slices", "2,211 slices, 9 classes", "TransUNet").recipe
+    assert recipe and recipe.model.id == "unet_resnet34"
+    assert (recipe.optimizer.name, recipe.epochs, recipe.schedule and recipe.schedule.name) == ("sgd", 150, "poly")
+
+
+@pytest.mark.parametrize(
+    ("task", "line"),
+    [
+        ("speech emotion recognition", "hubert"),
+        ("spoken language identification", "hubert"),
+        ("environmental sound classification", "ast"),
+        ("music genre classification", "ast"),
+    ],
+)
+def test_speech_goes_to_speech_encoders_and_other_sounds_to_models_of_sounds(task: str, line: str) -> None:
+    recipe = report_on("classification", "audio", task, "6,000 clips, 8 classes").recipe
+    assert recipe and line in recipe.model.id.lower()
+
+
+def test_full_fine_tuning_of_a_vision_language_decoder_is_done_where_it_is_asked_for() -> None:
+    task = "visual question answering, full fine-tuning"
+    recipe = report_on("generation", "multimodal", task, "22k question-image pairs", "google/paligemma-3b-pt-224").recipe
+    assert recipe and recipe.model.adaptation == "full"
+    assert recipe.optimizer.learning_rate == pytest.approx(2e-5, rel=0.7)
+
+
+def test_offline_rl_as_sequences_is_trained_as_a_small_language_model() -> None:
+    recipe = report_on("RL", "RL", "offline RL, D4RL Hopper", "1M transitions", "Decision Transformer").recipe
+    assert recipe and recipe.model.id == "decision_transformer"
+    assert (recipe.optimizer.name, recipe.optimizer.learning_rate, recipe.batch.effective) == ("adamw", 1e-4, 64)
+    assert recipe.gradient_clip_norm == 0.25
+    assert "behaviour_constraint" not in [one.name for one in recipe.regularization]
+
+
+def test_a_distribution_over_many_series_is_forecast_by_networks_made_for_it() -> None:
+    recipe = report_on(
+        "sequence-modeling", "time-series", "probabilistic forecasting, trained from scratch", "1,000 daily series of 1,000 steps"
+    ).recipe
+    assert recipe and recipe.model.id == "deepar_forecaster"
+
+
+@pytest.mark.parametrize(("base", "line"), [("TD3", "td3"), ("DQN", "dqn"), ("Rainbow", "dqn")])
+def test_between_tasks_that_type_and_domain_may_mean_the_base_model_decides(base: str, line: str) -> None:
+    recipe = report_on("RL", "RL", "portfolio allocation", "200k env steps", base).recipe
+    assert recipe and line in recipe.model.id
+
+
+def test_a_base_model_for_several_of_the_tasks_decides_nothing() -> None:
+    assert report_on("RL", "RL", "portfolio allocation", "200k env steps", "PPO").status is Status.NEEDS_INPUT
