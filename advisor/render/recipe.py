@@ -150,7 +150,9 @@ def _batch(recipe: Recipe) -> str:
 
 def _input(recipe: Recipe) -> str:
     given = recipe.input
-    size = [f"{given.image_size} × {given.image_size} px"] if given.image_size else []
+    side = given.image_size
+    cube = f"{side} × {side} × {side} voxels"
+    size = [cube if given.kind == "volume" else f"{side} × {side} px"] if side else []
     counts = [f"{value} {unit}" for name, unit in _INPUT_UNITS.items() if (value := getattr(given, name)) is not None]
     return ", ".join([given.kind, *size, *counts])
 
