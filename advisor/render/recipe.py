@@ -32,12 +32,12 @@ _OPTIMIZERS = {
     "adagrad": "Adagrad",
     "radam": "RAdam",
 }
-_INPUT_UNITS = {
-    "channels": "channels",
-    "sequence_length": "tokens or steps",
-    "horizon": "steps ahead",
-    "features": "features",
-    "outputs": "outputs",
+_INPUT_UNITS = {  # of several, and of one
+    "channels": ("channels", "channel"),
+    "sequence_length": ("tokens or steps", "token or step"),
+    "horizon": ("steps ahead", "step ahead"),
+    "features": ("features", "feature"),
+    "outputs": ("outputs", "output"),
 }
 
 
@@ -153,7 +153,8 @@ def _input(recipe: Recipe) -> str:
     side = given.image_size
     cube = f"{side} × {side} × {side} voxels"
     size = [cube if given.kind == "volume" else f"{side} × {side} px"] if side else []
-    counts = [f"{value} {unit}" for name, unit in _INPUT_UNITS.items() if (value := getattr(given, name)) is not None]
+    known = [(value, units) for name, units in _INPUT_UNITS.items() if (value := getattr(given, name)) is not None]
+    counts = [f"{value} {units[value == 1]}" for value, units in known]
     return ", ".join([given.kind, *size, *counts])
 
 

@@ -12,7 +12,7 @@ from advisor.render.markdown import render_markdown
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # example; what its report says; what belongs to other tasks
 FITTING: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
-    ("volume_segmentation", ("128 × 128 × 128 voxels", "not estimated for this model"), ("COCO's images", "128 × 128 px")),
+    ("volume_segmentation", ("128 × 128 × 128 voxels, 1 channel,", "not estimated for this model"), ("COCO's images", "128 × 128 px")),
     ("contrastive_pretraining", ("if the network has batch normalization", "embedding the whole collection again"), ("C2PA",)),
     ("link_prediction", ("ogbl-collab",), ("on molecules",)),
     ("natural_language_inference", ("One text alone",), ("TF-IDF", "channel, product", "clicks at rank one")),
