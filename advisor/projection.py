@@ -203,7 +203,9 @@ def engineering_practice(design: Design) -> r.EngineeringPractice:
         inference_optimization=r.InferenceOptimization(format=export.formats, batching=export.batching, caching=export.caching)
         if export
         else None,
-        distributed_training=r.DistributedTraining(strategy=distributed.text, configuration=fill(distributed.configuration, facts))
+        distributed_training=r.DistributedTraining(
+            strategy=distributed.text.rstrip("."), configuration=fill(distributed.configuration, facts)
+        )
         if distributed and distributed.name != "none"
         else None,
     )
@@ -248,13 +250,15 @@ def expected_performance(design: Design, figures: dict[str, Quantity]) -> r.Expe
     trains = design.recipe.optimizer.name != "none"
     return r.ExpectedPerformance(
         accuracy=accuracy,
-        training_time=span(figures.get("training_time"), "of one run") if trains else "none: nothing is trained",
-        inference_latency=span(figures.get("latency"), "a sample at batch 1"),
+        training_time=span(figures.get("training_time"), "of one run", design.facts) if trains else "none: nothing is trained",
+        inference_latency=span(figures.get("latency"), "a sample at batch 1", design.facts),
     )
 
 
-def span(figure: Quantity | None, of: str) -> str:
-    """An interval in words with its basis: `0.4 to 2.1 h of one run (estimated: roofline on RTX 3060)`."""
+def span(figure: Quantity | None, of: str, facts: Facts) -> str:
+    """An interval in words with its basis: `0.4 to 2.1 h of one run (estimated: roofline on RTX 3060)`; or why there is none."""
+    if figure is None and "compute.device" in facts:
+        return "unknown: not estimated for this model, data and device (see the checks)"
     if figure is None:
         return "unknown: the request names no device whose figures are known (facts.compute.device)"
     scale, unit = (60.0, "min") if figure.unit == "h" and figure.value < 1 else (1.0, figure.unit)

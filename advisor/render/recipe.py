@@ -33,12 +33,12 @@ _OPTIMIZERS = {
     "adagrad": "Adagrad",
     "radam": "RAdam",
 }
-_INPUT_UNITS = {
-    "channels": "channels",
-    "sequence_length": "tokens or steps",
-    "horizon": "steps ahead",
-    "features": "features",
-    "outputs": "outputs",
+_INPUT_UNITS = {  # of several, and of one
+    "channels": ("channels", "channel"),
+    "sequence_length": ("tokens or steps", "token or step"),
+    "horizon": ("steps ahead", "step ahead"),
+    "features": ("features", "feature"),
+    "outputs": ("outputs", "output"),
 }
 
 
@@ -151,8 +151,11 @@ def _batch(recipe: Recipe) -> str:
 
 def _input(recipe: Recipe) -> str:
     given = recipe.input
-    size = [f"{given.image_size} × {given.image_size} px"] if given.image_size else []
-    counts = [f"{value} {unit}" for name, unit in _INPUT_UNITS.items() if (value := getattr(given, name)) is not None]
+    side = given.image_size
+    cube = f"{side} × {side} × {side} voxels"
+    size = [cube if given.kind == "volume" else f"{side} × {side} px"] if side else []
+    known = [(value, units) for name, units in _INPUT_UNITS.items() if (value := getattr(given, name)) is not None]
+    counts = [f"{value} {units[value == 1]}" for value, units in known]
     return ", ".join([given.kind, *size, *counts])
 
 

@@ -64,8 +64,8 @@ def test_a_fault_in_a_value_is_refused_with_its_line(catalogue: Path, old: str, 
 
 
 def test_a_number_may_be_written_with_an_exponent(catalogue: Path) -> None:
-    spoil(catalogue / "datasets.yaml", "value: 0.924", "value: 9.24e-1")
-    assert load_datasets(catalogue)["imagenet-1k"].ceilings[0].value == 0.924
+    spoil(catalogue / "datasets.yaml", "value: 0.936", "value: 9.36e-1")
+    assert load_datasets(catalogue)["imagenet-1k"].ceilings[0].value == 0.936
 
 
 def test_the_faults_of_all_files_are_reported_together(catalogue: Path) -> None:

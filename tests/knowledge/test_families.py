@@ -28,7 +28,7 @@ PUBLISHED: list[tuple[str, str, str, str, str, str, str, float, int, str]] = [
     ("classification", "NLP", "sentiment classification", "67k sentences", "1x V100", "roberta-base", "adamw", 2e-5, 32, "linear"),
     (*TUNING, "instruction tuning, full fine-tuning", "52k instructions", GPUS, "llama-2-7b", "adamw", 2e-5, 128, "cosine"),
     (*TUNING, "instruction tuning, QLoRA", "200k dialogues", "1x A100 80GB", "mistral-7b", "paged_adamw_8bit", 2e-4, 16, "cosine"),
-    (*TUNING, "preference alignment (ORPO), full fine-tuning", "61k preference pairs", GPUS, "mistral-7b", "adamw", 5e-6, 64, "cosine"),
+    (*TUNING, "preference alignment (ORPO), full fine-tuning", "61k preference pairs", GPUS, "mistral-7b", "adamw", 5e-6, 32, "cosine"),
     ("generation", "multimodal", "visual instruction tuning", "665k images", GPUS, "llava-1.5-7b", "adamw", 2e-5, 128, "cosine"),
     ("classification", "audio", "music genre classification", "1,000 clips", "1x T4", "distilhubert", "adamw", 5e-5, 8, "linear"),
     (*SERIES, "17,420 hourly steps", "single-GPU", "DLinear", "adam", 5e-3, 32, "step"),
