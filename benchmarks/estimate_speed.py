@@ -2,19 +2,20 @@
 
     python benchmarks/estimate_speed.py [--runs 3] [--model NAME]…
 
-All in one process: each question is asked `--runs` times with what operators give for which shapes forgotten (as in the
-sandbox, where each estimate has a process of its own), with and without the largest batch on a device. Seconds are of the
-processor, the median, and of the clock, the least; RSS is the process's largest so far.
+All in one process: each question is asked `--runs` times, without and with a device (times on it, and the largest batch that it
+holds), and what was learnt of operators' shapes is forgotten before each, as in the sandbox, where each estimate has a process of
+its own. Seconds are of the processor and, in brackets, of the clock, both the least of the runs, since other work on the machine
+only adds to them; RSS is the process's largest so far.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import gc
 import os
 import platform
 import resource
-import statistics
 import time
 from concurrent.futures import Future
 from typing import Any
@@ -55,9 +56,9 @@ def main() -> None:
     parser.add_argument("--model", action="append", choices=TARGETS, help="one of the models alone; may be repeated")
     arguments = parser.parse_args()
     import_without_compiler(("torch", "timm", "transformers.modeling_utils", "transformers.models.auto.modeling_auto", "peft"))
-    print(
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, seconds of processor (clock)"
-    )
+    gc.freeze()  # as the sandbox does
+    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+    print(f"{datetime.date.today()}, {machine}, seconds of processor (clock)")
     print(f"{'model':24} {'batch':>5} {'one batch':>14} {'largest batch too':>18} {'target':>6} {'largest':>7} {'RSS GiB':>8}")
     for model in arguments.model or TARGETS:
         is_large = TARGETS[model] > 1
@@ -71,7 +72,7 @@ def report(model: str, batch: int, options: dict[str, Any], card: str, runs: int
     ask(model, batch, {**options, "on": card})  # libraries import a model's code when it is first built
     alone = [ask(model, batch, options) for _ in range(runs)]
     largest = [ask(model, batch, {**options, "on": card}) for _ in range(runs)]
-    cells = [f"{statistics.median(p for p, _, _ in found):7.2f} ({min(c for _, c, _ in found):.2f})" for found in (alone, largest)]
+    cells = [f"{min(p for p, _, _ in found):7.2f} ({min(c for _, c, _ in found):.2f})" for found in (alone, largest)]
     name = model.rpartition("/")[2] + (", LoRA" if "lora_rank" in options else "")
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_A_KIB / GIB
     print(f"{name:24} {batch:5} {cells[0]:>14} {cells[1]:>18} {TARGETS[model]:6} {largest[0][2]!s:>7} {rss:8.2f}", flush=True)

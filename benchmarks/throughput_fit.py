@@ -35,7 +35,9 @@ LEAST_SPREAD = 0.21
 0.803, 0.604, 0.514): stas00/ml-engineering compute/accelerator/README.md @b9e29720. Two or three GPUs that agree prove no less."""
 TOLERANCE = 1e-3  # of the sum of squares, where a fit ends
 FIRST_SHARE = 3  # of the coefficients' order, in `_pack`: depth, width and call come before
-LOW, MIDDLE, HIGH = 0.03, 0.5, 0.97  # of the error on families not fitted to, each family weighing the same
+TAIL, FEW = 0.03, 0.05
+"""Shares of the error on families not fitted to, each family weighing the same, that an interval leaves out at either end: of nearly
+sixty families, and, where they are fewer, what leaves out the second of a further one (arXiv:2306.06342: it has a weight too)."""
 _PRODUCT_OF_KIND = np.array([PRODUCTS.index(kind) if kind in PRODUCTS else -1 for kind in KINDS])
 START: dict[str, Any] = {"depth": 30.0, "width": 30.0, "call_us": 3.0, "arithmetic": 0.6, "bytes": 0.7}
 
@@ -96,7 +98,8 @@ def fit(laid: list[Laid]) -> dict[str, dict[str, Any]]:
                 errors[one.setting].append((one.family, math.exp(-log_error(one, inside))))
     found = {how: {**coefficients, "spread": _spread(errors[how])} for how, coefficients in fit_plain(laid).items()}
     if TRAINING_SETTING in found:  # measured on one card by one version: no surer than the forward passes that were measured on several
-        widest = [coefficients["spread"] for how, coefficients in found.items() if how.startswith("gpu_")]
+        tail = _tail(errors[TRAINING_SETTING])
+        widest = [_spread(errors[how], tail) for how in found if how.startswith("gpu_")]
         found[TRAINING_SETTING]["spread"] |= {"low": min(s["low"] for s in widest), "high": max(s["high"] for s in widest)}
     return found
 
@@ -129,12 +132,17 @@ def _fold(one: Laid) -> int:
     return hashlib.sha256(one.family.encode()).digest()[1] % FOLDS
 
 
-def _spread(errors: list[tuple[str, float]]) -> dict[str, float]:
+def _tail(errors: list[tuple[str, float]]) -> float:
+    families = len({name for name, _ in errors})
+    return min(TAIL, max(0.0, 1 - (1 - FEW) * (families + 1) / families)) if families else TAIL
+
+
+def _spread(errors: list[tuple[str, float]], tail: float = TAIL) -> dict[str, float]:
     """Quantiles of measured over predicted, as for a model of a family drawn by chance."""
     sizes = Counter(name for name, _ in errors)
     ordered = sorted((ratio, 1 / sizes[name]) for name, ratio in errors)
     ratios, weights = np.array(ordered).T
-    low, middle, high = np.interp((LOW, MIDDLE, HIGH), (np.cumsum(weights) - weights / 2) / weights.sum(), ratios)
+    low, middle, high = np.interp((tail, 0.5, 1 - tail), (np.cumsum(weights) - weights / 2) / weights.sum(), ratios)
     return {"low": float(low), "typical": float(middle), "high": float(high)}
 
 

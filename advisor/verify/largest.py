@@ -13,6 +13,7 @@ from advisor.verify.trace import Trace
 LARGEST = 1 << 16  # samples: beyond it nobody wants a batch
 _STEP_BACK = 0.97  # of the batch, where its own trace needs more than the other two told
 _TRIES = 4
+_AHEAD = (1.15, 1.1, 1.05, 1.02)  # of what fits, where more may fit again: of some batches the blocks happen to fit into one another
 _LINES = 8  # more than a search needs where what is needed does grow in a line
 _SMALLEST_PAIR = 4  # a batch of one may take other paths: its tensors are contiguous where others are not
 _FIXED = ("weights", "gradients", "optimizer_state", "workspace", "context")  # of a prediction's categories: the same at every batch
@@ -24,7 +25,7 @@ def largest_batch(
     """The most samples of which the interval's upper end stays within `room` bytes; 0 where one is too many, None where unknown.
 
     A little more may still run, by giving cached segments back to the driver again and again, at a cost in time; that is not
-    counted on. Nor is what fragments happen to leave: where a batch does not fit, one of a percent more may.
+    counted on. Nor is what fragments happen to leave: where a batch does not fit, one of a percent or two more may.
 
     `first` is what a batch of `start` samples gave. The answer is traced itself where the two traces do not determine it.
     """
@@ -39,7 +40,14 @@ def largest_batch(
         return None
     factor = safety(known)[0]
     others = memory.high - factor * replay(known.events, 0)  # the context and its range: the same at every batch
-    near = _search(lambda batch: factor * replay(family.trace(batch).events, 0) + others, room, other, (start, memory.high))
+
+    def needs(batch: int) -> float:
+        return factor * replay(family.trace(batch).events, 0) + others
+
+    near = _search(needs, room, other, (start, memory.high))
+    ahead = next((batch for share in _AHEAD if (batch := min(LARGEST, int(share * near))) > near and needs(batch) <= room), near)
+    if ahead > near:
+        near = _search(needs, room, ahead + 1, (ahead, needs(ahead)), low=ahead)
     batch, value = near, price(family.trace(near)).high if near else 0
     if value > room:  # over several orders of addresses, where one of them did not show it
         batch = _search(lambda batch: price(family.trace(batch)).high, room, near - 1, (near, value), high=near)
@@ -72,12 +80,12 @@ def _family(trace: Callable[[int], Trace], start: int, known: Trace, other: int)
     return Scaled(second, trace(2 * other), other, 2 * other)
 
 
-def _search(needs: Callable[[int], float], room: int, batch: int, known: tuple[int, float], high: int = LARGEST + 1) -> int:
-    """The largest batch below `high` with needs(batch) <= room, from a first `batch` on and what another is `known` to need.
+def _search(needs: Callable[[int], float], room: int, batch: int, known: tuple[int, float], low: int = 0, high: int = LARGEST + 1) -> int:
+    """The largest batch from `low` to below `high` with needs(batch) <= room, from a first `batch` on and what another is `known` to need.
 
     What is needed grows with the batch, almost in a straight line: lines are followed first, then what is left is halved.
     """
-    low = tries = 0
+    tries = 0
     while high - low > 1:
         value = needs(batch)
         low, high = (batch, high) if value <= room else (low, batch)
