@@ -143,6 +143,8 @@ def narrower(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
     if job.build.library == "torchvision" and job.build.factory.startswith(_TWO_STAGE):
         proposals = {f"rpn_post_nms_top_n_{mode}": 2 * _FEW_REGIONS for mode in ("train", "test")}
         yield f"{_FEW_REGIONS} regions instead of {_REGIONS} an image", {"box_batch_size_per_image": _FEW_REGIONS, **proposals}
+    elif config.get("model_type") == "rf_detr":  # each group learns from every box, so that one shows what all do
+        yield "one group of queries instead of 13", {"group_detr": 1}
     elif job.build.library == "segmentation_models_pytorch":
         yield "the encoder resnet18", {"encoder_name": "resnet18"}
     elif job.build.library == "dynamic_network_architectures":
