@@ -22,6 +22,7 @@ BACKGROUND = 1  # torchvision's two-stage detectors count the background as clas
 _TWO_STAGE = ("fasterrcnn", "maskrcnn")
 _FIXED_SIZE = ("ssd",)  # built for one size, to which their own transform resizes
 _REGIONS, _FEW_REGIONS = 512, 64  # that a second stage learns from: torchvision's `box_batch_size_per_image`, and a reduced copy's
+_COARSE = [8, 16, 16]  # frames and pixels from one patch to the next in a reduced copy: 64 times fewer patches
 _NARROW = 64  # channels of the first stage in a reduced copy, a multiple of the usual 32 normalization groups
 
 
@@ -143,6 +144,8 @@ def narrower(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
     if job.build.library == "torchvision" and job.build.factory.startswith(_TWO_STAGE):
         proposals = {f"rpn_post_nms_top_n_{mode}": 2 * _FEW_REGIONS for mode in ("train", "test")}
         yield f"{_FEW_REGIONS} regions instead of {_REGIONS} an image", {"box_batch_size_per_image": _FEW_REGIONS, **proposals}
+    elif job.build.library == "torchvision" and job.build.factory.startswith("mvit"):
+        yield f"patches of {' x '.join(map(str, _COARSE))} instead of 2 x 4 x 4 frames and pixels", {"patch_embed_stride": _COARSE}
     elif config.get("model_type") == "rf_detr":  # each group learns from every box, so that one shows what all do
         yield "one group of queries instead of 13", {"group_detr": 1}
     elif job.build.library == "segmentation_models_pytorch":
