@@ -22,7 +22,7 @@ BACKGROUND = 1  # torchvision's two-stage detectors count the background as clas
 _TWO_STAGE = ("fasterrcnn", "maskrcnn")
 _FIXED_SIZE = ("ssd",)  # built for one size, to which their own transform resizes
 _REGIONS, _FEW_REGIONS = 512, 64  # that a second stage learns from: torchvision's `box_batch_size_per_image`, and a reduced copy's
-_COARSE = [8, 16, 16]  # frames and pixels from one patch to the next in a reduced copy: 64 times fewer patches
+_COARSE = [8, 14, 14]  # frames and pixels from one patch to the next in a reduced copy: fewer, but two in each direction to the end
 _NARROW = 64  # channels of the first stage in a reduced copy, a multiple of the usual 32 normalization groups
 
 

@@ -166,7 +166,7 @@ def _train(
     )
     slowness = max(1.0, (time.monotonic() - begun) / max(time.process_time() - used, LEAST_S))
     trail.peak_bytes, trail.device_bytes = memory.bytes(), memory.device_bytes(free_before)
-    if more := len(trail.losses) - trail.own_steps:
+    if trail.probe_rate and (more := len(trail.losses) - trail.own_steps):
         own = smoke_checks.counted(trail.own_steps, "step")
         said.append(
             f"{own} at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these did not move random weights "

@@ -133,7 +133,7 @@ def test_the_text_beside_an_image_is_cut_with_it() -> None:
 @pytest.mark.parametrize(
     ("task", "library", "factory", "config", "words"),
     [
-        ("video_classification", "torchvision", "mvit_v2_s", {}, "patches of 8 x 16 x 16 instead of 2 x 4 x 4 frames and pixels"),
+        ("video_classification", "torchvision", "mvit_v2_s", {}, "patches of 8 x 14 x 14 instead of 2 x 4 x 4 frames and pixels"),
         ("object_detection", "transformers", "RfDetrForObjectDetection", {"model_type": "rf_detr", "backbone_config": {
             "model_type": "rf_detr_dinov2", "hidden_size": 384, "num_hidden_layers": 4, "image_size": 320, "patch_size": 16,
             "num_windows": 2, "out_indices": [1, 2, 3, 4]}, "num_labels": 5}, "one group of queries instead of 13"),
