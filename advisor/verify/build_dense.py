@@ -37,11 +37,24 @@ def build_torchvision(job: Job) -> nn.Module:
     try:
         if detects and name.startswith(_TWO_STAGE) and _on_meta() and not name.endswith("_v2"):
             return _with_frozen_norm(models.detection, name, settings)
-        return models.get_model(name, weights=None, **({"weights_backbone": None} if _has_backbone(job) else {}), **settings)
+        made: nn.Module = models.get_model(name, weights=None, **({"weights_backbone": None} if _has_backbone(job) else {}), **settings)
     except ValueError as error:
         raise CheckError(f"torchvision has no model {name!r}{did_you_mean(name, models.list_models())}") from error
     except TypeError as error:
         raise CheckError(f"torchvision's {name!r} does not take its settings: {error}") from error
+    if name.startswith("mvit"):
+        _freeze_what_is_never_read(made)
+    return made
+
+
+def _freeze_what_is_never_read(model: nn.Module) -> None:
+    """MViT answers by its class token, which looks without positions and is not pooled: those of the last block change nothing."""
+    attention: Any = model.get_submodule("blocks")[-1].attn
+    pooling = attention.pool_q.pool if attention.pool_q is not None else None
+    unread = [getattr(attention, f"rel_pos_{axis}", None) for axis in "hwt"] + [getattr(pooling, "weight", None)]
+    for parameter in unread:
+        if parameter is not None:
+            parameter.requires_grad_(False)
 
 
 def _has_backbone(job: Job) -> bool:

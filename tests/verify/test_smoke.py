@@ -91,9 +91,7 @@ def test_a_rate_that_is_far_too_high_is_not_stable(optimizer: dict[str, Any]) ->
 
 def test_the_recipes_own_steps_are_all_taken_however_long_someone_waits_and_others_are_not() -> None:
     subject, trail = arm(mlp_job(optimizer={**SGD, "learning_rate": 1e-6})), Trail()
-    overfit(
-        subject, trail, own_steps=10, probe_steps=50, probe_rate=1e-2, enough=lambda start: 0.0, deadline=math.inf, comfort_s=0.0
-    )
+    overfit(subject, trail, own_steps=10, probe_steps=50, probe_rate=1e-2, enough=lambda start: 0.0, deadline=math.inf, comfort_s=0.0)
     assert (trail.own_steps, len(trail.losses)) == (10, 10)
 
 
