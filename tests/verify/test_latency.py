@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
-from advisor.verify.evidence import Target
 from advisor.verify import latency
+from advisor.verify.evidence import Target
 from advisor.verify.latency import FEWEST_RUNS, MOST_RUNS, RUNS_ELSEWHERE, Place, measure_inference
 from tests.verify.jobs import mlp_job
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -138,7 +139,7 @@ with Verifier(command=_FAULTY) as verifier:
 def test_a_disk_that_a_check_fills_is_a_refusal_and_free_again_for_the_next(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = f"mount -t tmpfs -o size=4m tmpfs {disk} 2>/dev/null || exit 77; exec {sys.executable} -c '{_ON_A_SMALL_DISK}'"
+    mounted = f"mount -t tmpfs -o size=4m tmpfs {disk} 2>/dev/null || exit 77; exec {sys.executable} -c {shlex.quote(_ON_A_SMALL_DISK)}"
     unshare = shutil.which("unshare")
     if unshare is None:
         pytest.skip("this system has no unshare, with which a small disk could be made")
