@@ -1,7 +1,8 @@
 """Evidence kept on disk between runs, under a name that holds everything it depends on.
 
 One file a check, not a database: a file appears whole by a rename, needs no lock, survives any crash, and works on the network
-folders that clusters have for homes, where SQLite's write-ahead log does not. Only evidence is kept, as JSON with a checksum.
+folders that clusters have for homes, where SQLite's write-ahead log does not. Evidence is kept, as JSON with a checksum, and that a
+model cannot be built or run as its design says, which is as much a fact; never that a check broke down or that the machine lacks something.
 Whatever is wrong with the folder or a file in it, nothing is found there and the check is run.
 """
 
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from advisor import __version__
 from advisor.files import sealed, unsealed
-from advisor.verify.evidence import DeployEvidence, Job, SmokeEvidence, StaticEvidence
+from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
 
 Evidence = StaticEvidence | SmokeEvidence | DeployEvidence
 _KINDS: dict[str, type[Evidence]] = {"static": StaticEvidence, "smoke": SmokeEvidence, "deploy": DeployEvidence}
@@ -34,6 +35,7 @@ LIMIT_BYTES = 256 * 10**6  # some 60,000 checks, at one file block each
 KEPT_SHARE = 0.8  # of the limit, when the least recently used are removed
 STORES_BETWEEN_LOOKS = 500  # a look at 60,000 files takes about a second
 BLOCK_BYTES = 4096  # what a small file takes on disk
+_REFUSED = b"refused "  # before the body of a refusal
 FRESH_S = 3600.0  # a file used within the hour is not marked as used again, and a temporary one may still be somebody's
 
 # Whatever may count, build or train in a check. A package that is not installed is part of the key as well.
@@ -62,11 +64,13 @@ class EvidenceCache:
         self.folder = (folder or cache_folder()) / "evidence"
         self._limit = limit_bytes
 
-    def find(self, job: Job, threads: int) -> Evidence | None:
-        """The evidence for this job on this machine with these versions, if it is here."""
+    def find(self, job: Job, threads: int) -> Evidence | Refusal | None:
+        """The answer for this job on this machine with these versions, if it is here."""
         path = self._path(job, threads)
         try:
-            evidence = _KINDS.get(job.check, SmokeEvidence).model_validate_json(unsealed(path.read_bytes()))
+            body = unsealed(path.read_bytes())
+            kind: type[Evidence | Refusal] = Refusal if body.startswith(_REFUSED) else _KINDS.get(job.check, SmokeEvidence)
+            answer = kind.model_validate_json(body.removeprefix(_REFUSED))
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
@@ -75,14 +79,15 @@ class EvidenceCache:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > FRESH_S:
                 os.utime(path)
-        return evidence
+        return answer
 
-    def store(self, job: Job, threads: int, evidence: Evidence) -> None:
-        """Keep the evidence, if that is possible, and if another moment would give the same."""
-        if isinstance(evidence, SmokeEvidence) and evidence.is_makeshift:
+    def store(self, job: Job, threads: int, answer: Evidence | Refusal) -> None:
+        """Keep the answer, if that is possible, and if another moment would give the same."""
+        if not _is_lasting(job, answer):
             return
         path = self._path(job, threads)
-        body = evidence.model_dump_json(by_alias=True, exclude_none=True).encode()
+        body = answer.model_dump_json(by_alias=True, exclude_none=True).encode()
+        body = _REFUSED + body if isinstance(answer, Refusal) else body
         with contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
@@ -139,6 +144,13 @@ class EvidenceCache:
             path.unlink()
             return True
         return False
+
+
+def _is_lasting(job: Job, answer: Evidence | Refusal) -> bool:
+    """A static check computes on no numbers, so that what its model raises it raises everywhere; a training run may fail by chance."""
+    if isinstance(answer, Refusal):
+        return job.check == "static" and not job.cross_check and answer.status == "failed"
+    return not (isinstance(answer, SmokeEvidence) and answer.is_makeshift)
 
 
 def cache_folder() -> Path:

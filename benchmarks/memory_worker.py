@@ -112,8 +112,8 @@ def _over_lengths(row: Mapping[str, Any], batch: int, target: Any, trace: Any) -
         return value, int(value * safety(whole)[0]) + spread
     whole = trace(full[:3])
     try:
-        family = Scaled(whole, trace((longest // 2,) * 2), 0.5)
-        events = {lengths: family.at([length / longest for length in lengths]) for lengths in set(draws)}
+        family = Scaled(whole, trace((longest // 2,) * 2), longest, longest // 2)
+        events = {lengths: family.at(lengths) for lengths in set(draws)}
     except ChangedProgram:
         events = {lengths: trace(lengths).events for lengths in set(draws)}
     peaks = sorted(replay(events[lengths], seed) for seed, lengths in enumerate(draws))  # each with an address order of its own

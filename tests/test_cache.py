@@ -13,7 +13,7 @@ import pytest
 from advisor import cache as module
 from advisor.cache import EvidenceCache, cache_folder
 from advisor.cli import main as cli
-from advisor.verify.evidence import Job, SmokeEvidence, StaticEvidence
+from advisor.verify.evidence import Job, Refusal, SmokeEvidence, StaticEvidence
 from advisor.verify.verifier import Verifier
 from tests.verify.jobs import mlp_job
 
@@ -135,11 +135,29 @@ def test_a_second_verifier_runs_nothing_that_is_kept(tmp_path: Path) -> None:
     assert (first.counts.computed, first.counts.shared, second.counts.computed, second.counts.cached) == (1, 1, 0, 1)
 
 
-def test_a_refusal_is_not_kept(tmp_path: Path) -> None:
-    faulty = job().model_copy(update={"build": job().build.model_copy(update={"factory": "segfault"})})
+def misbehaving(fault: str) -> Job:
+    return job().model_copy(update={"build": job().build.model_copy(update={"factory": fault})})
+
+
+@pytest.mark.parametrize("fault", ["segfault", "lack_a_package", "run_out_of_memory", "fill_disk"])
+def test_what_the_machine_lacked_is_not_kept(tmp_path: Path, fault: str) -> None:
     with Verifier(command=FAULTY, cache=EvidenceCache(tmp_path)) as verifier:
-        verifier.static(faulty)
+        assert isinstance(verifier.static(misbehaving(fault)), Refusal)
     assert files(EvidenceCache(tmp_path)) == []
+
+
+def test_that_a_model_cannot_be_built_is_found_out_once(tmp_path: Path) -> None:
+    with Verifier(command=FAULTY, cache=EvidenceCache(tmp_path)) as first:
+        refused = first.static(misbehaving("raise_value_error"))
+        assert isinstance(refused, Refusal) and refused.status == "failed"
+    with Verifier(command=("/nonexistent",), cache=EvidenceCache(tmp_path)) as second:
+        assert second.static(misbehaving("raise_value_error")) == refused
+
+
+def test_a_training_run_that_failed_may_have_failed_by_chance(cache: EvidenceCache) -> None:
+    smoke = job().model_copy(update={"check": "smoke"})
+    cache.store(smoke, 1, Refusal(status="failed", reason="ValueError"))
+    assert cache.find(smoke, 1) is None
 
 
 def test_what_only_that_moment_gave_is_not_kept(cache: EvidenceCache) -> None:

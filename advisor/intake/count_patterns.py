@@ -25,6 +25,9 @@ RANGE = re.compile(rf"(?:\b(?:between|from)\s+)?(?P<low>{COUNT})\s*(?:-|\bto\b|\
 PER_CLASS = re.compile(
     rf"(?P<value>{COUNT})[ -]?(?:[^\W\d_]{{1,20}}\s)?(?:(?:per|/|for each|in each|each)\s?(?:class|category|label)\b|-?shots?\b)"
 )
+PER_OTHER = re.compile(
+    rf"(?P<value>{COUNT})\s+[^\W\d_]+\s+(?:per|for each|in each)\s+(?!class|category|label)[^\W\d_]+"
+)  # "20k sentences per language"
 IMAGE_SIZE = re.compile(
     r"(?<![\w.])(?P<width>\d{2,5})\s?(?:px\s?)?[x×]\s?(?P<height>\d{2,5})(?:\s?[x×]\s?\d{1,4})?\s?(?:px|pixels?)?(?!\w)"
 )

@@ -15,6 +15,7 @@ from advisor.intake.count_patterns import (
     OF_LENGTH,
     ORIGIN,
     PER_CLASS,
+    PER_OTHER,
     PERIOD,
     PLURAL,
     PLUS,
@@ -31,6 +32,8 @@ from advisor.intake.text import ABOUT, LOWER, TAKEN, UPPER, Text, words
 from advisor.quantity import COUNT, number, seconds
 
 FORMS = ("5,000 labelled images, 10 classes", "2 years of daily sales")
+MOST_KINDS = 30  # labels: fewer are classes, as no one labels so few of many samples; semi-supervised benchmarks begin at 40
+LEAST_OF_A_KIND = 10  # samples, for labels to be read as classes
 MOST = 1e15  # above it, counting with floating point would no longer be exact
 # Where both are counted, each text with its picture is a sample, and the pictures come more than once.
 TEXTS, PICTURES = (
@@ -39,6 +42,9 @@ TEXTS, PICTURES = (
 )
 
 STEP_OF = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}  # "120 series x 900 days"
+
+OVER = re.compile(r"(?<=[a-z] )over(?= \d)")  # "22k questions over 510 contracts": no lower bound, as nothing stands before that
+SPREAD = re.compile(r"\b(?:from|across)\s+$")
 
 _WORDS = words(
     """
@@ -52,12 +58,17 @@ _WORDS = words(
 def read_counts(text: Text, nouns: Nouns) -> Counts:
     """What `text` says about the amount of data; names of known datasets are blanked in it already."""
     found = Found()
+    text.left = OVER.sub("from", text.left)
     whole = text.left
     _bounds(text, found)
     _pointed(text, found)
     sizes = [min(int(match["width"]), int(match["height"])) for match in text.take_all(IMAGE_SIZE)]
     _ranges(text, found)
     text.refuse_negative()
+    each = PER_OTHER.search(text.left)
+    if each and re.search(COUNT, text.left[: each.start()] + text.left[each.end() :]):  # the number of all is told beside it
+        text.blank(*each.span())
+        found.remarks.append(f"{each[0]!r} decides nothing here")
     per_class = [number(match["value"]) for match in text.take_all(PER_CLASS)]
     lengths = [_whole_number(text, match["value"], match.span()) for match in text.take_all(LENGTH)]
     text.left = TIMES.sub(" , ", text.left)
@@ -161,6 +172,10 @@ def _items(text: Text, nouns: Nouns, found: Found) -> None:
             continue
         if kind == "samples" and re.search(r"\btrain(?:ing)?\b", before):
             found.train.append(value)
+        of = found.by.get("samples") if SPREAD.search(text.left[: match.start()]) else None
+        if kind == "samples" and of and value < max(of):
+            found.remarks.append(f"{match[0].strip()!r}, over which the samples spread, decides nothing here")
+            continue
         if kind == "samples" and re.search(LABELLED, before):
             found.labelled.append(value)
         if kind == "asides" or (has_texts and match["noun"].rstrip("s") in PICTURES):
@@ -181,12 +196,8 @@ def _names(text: Text) -> tuple[str, ...]:
 
 
 def _bare(text: Text, found: Found) -> None:
-    """Numbers without a noun: samples, if nothing else is; `140 labels` are classes or samples, which only a graph's context tells."""
+    """Numbers without a noun: samples, if nothing else is; `140 labels` may be classes or samples, `5 labels` of thousands are classes."""
     labels = text.take(re.compile(rf"(?P<value>{COUNT})\s+labels\b"))
-    if labels:
-        if found.noun.rstrip("s") != "node" and "unlabelled" not in found.by:
-            text.fail("may mean classes or labelled samples; write '5 classes' or '140 labelled'", [labels.span()])
-        found.labelled.append(_whole_number(text, labels["value"], labels.span()))
     if found.by.get("samples"):
         found.remarks += [f"{match[0].strip()!r} decides nothing here" for match in text.take_all(PLURAL)]
     unknown = text.take(PLURAL) if found.by.keys().isdisjoint(("samples", "steps", "series")) else None
@@ -194,6 +205,15 @@ def _bare(text: Text, found: Found) -> None:
         found.by["samples"] = [_whole_number(text, unknown["value"], unknown.span())]
         found.noun = unknown["noun"]
         found.remarks.append(f"{unknown['noun']!r} are taken for samples")
+    if labels:
+        value, samples = _whole_number(text, labels["value"], labels.span()), found.by.get("samples")
+        if found.noun.rstrip("s") == "node" or "unlabelled" in found.by:
+            found.labelled.append(value)
+        elif samples and 1 < value <= min(MOST_KINDS, max(samples) / LEAST_OF_A_KIND):
+            found.by.setdefault("classes", []).append(value)
+            found.remarks.append(f"'{value} labels' are read as classes")
+        else:
+            text.fail("may mean classes or labelled samples; write '5 classes' or '140 labelled'", [labels.span()])
     for match in text.take_all(BARE):
         value = _whole_number(text, match["value"], match.span())
         if match["split"] and not match["split"].startswith("train"):

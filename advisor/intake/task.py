@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -19,6 +20,17 @@ NUMBERS = ("data.classes", "data.image_size", "data.horizon", "data.context", "d
 SHOWN_KINDS = 6
 MISSPELT = 0.8  # as difflib's ratio: a letter or two wrong, and no other word
 DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK, SIZE = "task.type", "task.domain", "task.specificTask", "data.size"
+BASE_MODEL = "existingSetup.baseModel"
+
+PRETRAIN = re.compile(r"\bpre[- ]?train")
+ANY = re.compile("")
+# What a model's kind tells of a task that several kinds could do: the task as it is read, what is said of it, the task as it is meant.
+BY_MODEL = (
+    ({"text_generation"}, PRETRAIN, "masked_language_modeling", "it reads to both sides, and is pretrained by masked language modelling"),
+    ({"text_generation", "instruction_tuning", "question_answering"}, ANY, "visual_question_answering", "it reads images beside texts"),
+    ({"question_answering", "summarization", "translation"}, ANY, "instruction_tuning", "it writes: designed as instruction tuning"),
+    ({"text_generation", "instruction_tuning"}, ANY, "summarization", "it writes one text from another: the design is that of summaries"),
+)
 
 
 def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[DatasetEntry]:
@@ -37,6 +49,7 @@ def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[Data
         _note_kind(notes, DETAIL_TYPE, task.type, in_type, types, domains)
     if "task.kind" not in notes.facts:
         hints = _derive_kind(notes, request, types, domains, [entry for entry, _ in named])
+    _read_by_model(request, notes, catalogue)
     if not types and not in_type and "task.wants" not in notes.facts:
         notes.not_understood(DETAIL_TYPE, task.type)
     if not domains:
@@ -52,6 +65,21 @@ def note_task(request: Request, notes: Notes, catalogue: Catalogue) -> list[Data
     elif said.strip():
         _note_unknown_task(notes, said)
     return [entry for entry, _ in named]
+
+
+def _read_by_model(request: Request, notes: Notes, catalogue: Catalogue) -> None:
+    """The task that the named model is made for, where it is not made for the task as it was read but for one of the same kind."""
+    kind, said = notes.facts.get("task.kind"), request.existing_setup.base_model
+    if kind is None or said is None or "task.kind" in notes.given:
+        return
+    ids = [id_ for found in catalogue.model_names.find(lowered(said)) for id_ in found.ids]
+    ids += [by for found in catalogue.stand_in_names.find(lowered(said)) for id_ in found.ids for by in catalogue.stand_ins[id_].by]
+    serves = {task for id_ in ids for task in catalogue.models[id_].tasks}
+    for kinds, words, other, why in BY_MODEL:
+        if kind.value in kinds - serves and other in serves and words.search(lowered(request.task.specific_task or "")):
+            notes.notice("read as", f"{quoted(BASE_MODEL, said)}: {why}; say facts.task.kind where another is meant")
+            notes.facts["task.kind"] = kind._replace(value=other, origin=Origin.DERIVED)
+            return
 
 
 def _values(hits: Iterable[Hit]) -> list[str]:

@@ -28,7 +28,10 @@ QUANTILE = 1.645  # of a normal distribution: nine in ten lie within
 PRODUCTS = ("dense", "pointwise", "grouped", "depthwise", "large_depthwise", "matmul", "attention")
 """Kinds whose arithmetic takes time; that of the others is hidden by their reads and writes."""
 
-_VECTOR_KINDS = ("depthwise", "large_depthwise")  # done by the ordinary cores of a GPU: no matrix product is large enough for the others
+_PLACES = {kind: place for place, kind in enumerate(KINDS)}
+_IS_VECTOR = np.array(
+    [kind in ("depthwise", "large_depthwise") for kind in KINDS]
+)  # done by the ordinary cores of a GPU: no matrix product is large enough for the others
 SHARPNESS = 3  # of the smooth maximum: 26 % above the larger where arithmetic and bytes take equally long, as overlap is never perfect
 
 Floats = NDArray[np.float64]
@@ -54,9 +57,9 @@ def lay_out(works: Collection[tuple[Work, int]], batch: int, device: DeviceEntry
         raise ValueError(f"the catalogue has no peak or no bandwidth for {device.name}")
     sustained = sustained_share(device)
     table = np.array([(*work[1:], count) for work, count in works], dtype=np.float64).reshape(-1, 7)
-    kind = np.array([KINDS.index(work.kind) for work, _ in works], dtype=np.intp)
+    kind = np.array([_PLACES[work.kind] for work, _ in works], dtype=np.intp)
     flops, moved, weights, rows, depth, width, count = table.T
-    peaks = np.where(np.isin(kind, [KINDS.index(name) for name in _VECTOR_KINDS]), plain, peak)
+    peaks = np.where(_IS_VECTOR[kind], plain, peak)
     reading = (moved * batch + weights) / (device.bandwidth_gbs * GIGA)
     return Operators(kind, count, flops * batch / peaks / sustained, reading / sustained, rows * batch, depth, width)
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from advisor.verify.places import PLACES
+
 _LEAST_LAYERS = 3  # layers without parts of their own: repeating fewer saves nothing
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
-_PLACES = frozenset({"layer_idx", "layer_id", "layer_index", "layer_number", "block_idx", "idx", "target_name"})
-"""Attributes that say which of its kind a block is; the last is peft's. Whether the block heeds them shows when several are run."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ def _owns_its_parameters(module: nn.Module, uses: Counter[int]) -> bool:
 
 
 def _signature(block: nn.Module) -> Hashable:
-    """What tells blocks apart: classes, settings, shapes. None for a block with hooks, or that was changed already."""
+    """What tells blocks apart: classes, settings but for `PLACES`, shapes. None for a block with hooks, or that was changed already."""
     parts = []
     for name, module in block.named_modules():
         if "forward" in vars(module) or any(getattr(module, hooks) for hooks in _HOOKS):
             return None
         tensors = [(n, p.shape, p.stride(), p.dtype, p.requires_grad) for n, p in module.named_parameters(recurse=False)]
         tensors += [(n, b.shape, b.stride(), b.dtype, False) for n, b in module.named_buffers(recurse=False)]
-        own = vars(module).keys() - _OF_EVERY_MODULE - _PLACES
+        own = vars(module).keys() - _OF_EVERY_MODULE - PLACES
         settings = [(key, _plain(vars(module)[key])) for key in sorted(own)]
         parts.append((name, type(module), module.training, tuple(tensors), tuple(settings)))
     return tuple(parts)
@@ -80,5 +80,5 @@ def _plain(value: Any) -> Hashable:
     if isinstance(value, tuple | list):
         return tuple(map(_plain, value))
     if isinstance(value, dict):
-        return tuple((str(key), _plain(each)) for key, each in value.items() if key not in _PLACES)
+        return tuple((str(key), _plain(each)) for key, each in value.items() if key not in PLACES)
     return id(value)

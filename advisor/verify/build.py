@@ -43,6 +43,7 @@ _HEADS = {
     "token_classification": "AutoModelForTokenClassification",
     "question_answering": "AutoModelForQuestionAnswering",
     "text_embedding": "AutoModel",
+    "masked_language_modeling": "AutoModelForMaskedLM",
     "speech_recognition": "AutoModelForCTC",
     "audio_classification": "AutoModelForAudioClassification",
     "keyword_spotting": "AutoModelForAudioClassification",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from dataclasses import dataclass, field
@@ -13,9 +14,10 @@ from typing import Any
 
 import psutil
 
-from advisor.verify.evidence import UNREADABLE, Refusal, broken_down
+from advisor.verify.evidence import UNREADABLE, Job, Refusal, broken_down
 
 GIB = 2**30
+GRACE_S = 2.0  # a check minds its time limit itself; this is what it may need to notice
 READ_BYTES = 2**16
 LONGEST_ANSWER_BYTES = 2**22
 TAIL_BYTES = 2**12  # of what a check prints: the end of it says why it crashed
@@ -23,21 +25,38 @@ TAIL_BYTES = 2**12  # of what a check prints: the end of it says why it crashed
 
 @dataclass
 class Child:
-    """A check's process: what it may use, and what it has said so far."""
+    """A check's process: what it may use, and what it has said so far.
+
+    One that can be given another job afterwards has a `jobs_fd` to write it to, and knows what had been imported when it began.
+    """
 
     id: int
+    job: Job
     pid: int
     folder: Path
-    deadline: float
     memory_limit: float
-    limit_s: float
     answer_fd: int
     output_fd: int
+    jobs_fd: int | None = None
+    imported: frozenset[str] = frozenset()
+    served: int = 0  # jobs before this one
+    deadline: float = field(init=False)
     answer: bytearray = field(default_factory=bytearray)
     tail: bytearray = field(default_factory=bytearray)
     has_answered: bool = False
     status: int | None = None
     stopped_because: Refusal | None = None
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.job.time_limit_s + GRACE_S
+
+    def hand_over(self, id: int, job: Job) -> None:
+        """Give it a further job, now that it has answered. Raises OSError where it is gone."""
+        assert self.jobs_fd is not None
+        os.write(self.jobs_fd, job.model_dump_json(by_alias=True).encode() + b"\n")  # less than a pipe holds, which is empty
+        self.id, self.job, self.served, self.has_answered = id, job, self.served + 1, False
+        self.answer.clear()
+        self.__post_init__()
 
 
 def read(child: Child, descriptor: int) -> bool:
@@ -50,13 +69,13 @@ def read(child: Child, descriptor: int) -> bool:
         child.tail = (child.tail + data)[-TAIL_BYTES:]
     elif len(child.answer) <= LONGEST_ANSWER_BYTES:
         child.answer += data
-        child.has_answered = not data
+        child.has_answered = not data or data.endswith(b"\n")
     return bool(data)
 
 
 def reason_to_stop(child: Child) -> Refusal | None:
     if time.monotonic() > child.deadline:
-        return broken_down("timeout", f"the check did not finish within {child.limit_s:g} s here")
+        return broken_down("timeout", f"the check did not finish within {child.job.time_limit_s:g} s here")
     if len(child.answer) > LONGEST_ANSWER_BYTES:
         return broken_down("crashed", "the check's answer had no end")
     if _used(child.pid) > child.memory_limit:
@@ -87,11 +106,26 @@ def _has_children(pid: int) -> bool:
     return not lists or any(lists)
 
 
+def can_go_on(child: Child) -> bool:
+    """Whether a process that has answered can be given another job: it lives, listens, and started nothing that is still there."""
+    is_whole = child.answer.endswith(b"\n") and child.stopped_because is None
+    return child.jobs_fd is not None and is_whole and not has_exited(child) and not _has_children(child.pid)
+
+
+def empty(folder: Path) -> None:
+    """Remove what a check left in its folder, which the next one has as its own."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def has_exited(child: Child) -> bool:
-    pid, status = os.waitpid(child.pid, os.WNOHANG)
-    if pid:
-        child.status = status
-    return bool(pid)
+    if child.status is None:
+        pid, status = os.waitpid(child.pid, os.WNOHANG)
+        child.status = status if pid else None
+    return child.status is not None
 
 
 def kill(child: Child) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from advisor.verify.batches import Batch, forward, make_batch
 from advisor.verify.build import build_model
@@ -31,13 +30,13 @@ _FVCORE_BLIND_SPOTS = ("lstm", "gru", "rnn_tanh", "rnn_relu", "scaled_dot_produc
 def count_flops(model: nn.Module, batch: Batch, job: Job) -> tuple[int, list[str]]:
     """FLOPs of one forward pass of `model`, on `meta`, over `batch` (of one sample), and the operators left out of the count.
 
-    Matrix products, convolutions and attention are counted, by torch's FlopCounterMode; recurrent layers too, since they
-    fall apart into matrix products on `meta` (on real tensors it sees none of them). Elementwise operators count as
+    Matrix products, convolutions and attention are counted, by the formulas of torch's FlopCounterMode; recurrent layers too,
+    since they fall apart into matrix products on `meta` (on real tensors it sees none of them). Elementwise operators count as
     nothing, as everywhere in the field. Gradients stay enabled: without them some models take paths that are not counted.
     """
-    with _counting(model) as (counter, heavy):
-        forward(model, batch, job)
-    return counter.get_total_flops(), sorted(heavy.uncounted)
+    with _Counter() as counter, torch.enable_grad():
+        forward(model.eval(), batch, job)
+    return counter.flops, sorted(counter.uncounted)
 
 
 def count_passes(model: nn.Module, workload: Workload) -> tuple[int, int, list[str]]:
@@ -46,34 +45,38 @@ def count_passes(model: nn.Module, workload: Workload) -> tuple[int, int, list[s
     What is frozen costs no product for its own gradient. Nothing is counted that activation checkpointing computes again.
     """
     batch = workload.batch(1)
-    with _counting(model) as (counter, heavy):
-        loss = workload.loss(workload.forward(model, batch), batch)
-        forwards = counter.get_total_flops()
+    with _Counter() as counter, torch.enable_grad():
+        loss = workload.loss(workload.forward(model.eval(), batch), batch)
+        forwards = counter.flops
         if loss.requires_grad:
             loss.backward()
     model.zero_grad()
-    return forwards, counter.get_total_flops() - forwards, sorted(heavy.uncounted)
+    return forwards, counter.flops - forwards, sorted(counter.uncounted)
 
 
-@contextmanager
-def _counting(model: nn.Module) -> Iterator[tuple[FlopCounterMode, _HeavyOperators]]:
-    model.eval()
-    heavy = _HeavyOperators()
-    counter = FlopCounterMode(display=False)
-    with MetaOperators(), heavy, counter, torch.enable_grad():
-        yield counter, heavy
-
-
-class _HeavyOperators(TorchDispatchMode):
-    """Notes the operators that do much arithmetic and are not counted: a known few, and all from outside PyTorch."""
+class _Counter(MetaOperators):
+    """Adds up FLOPs, and notes the operators that do much arithmetic and are not counted. FlopCounterMode, which keeps a count
+    a module too, takes as long again as the passes that it watches."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.flops = 0
         self.uncounted: set[str] = set()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def observe(self, func: Any, args: Any, kwargs: Any) -> Any:
+        formula: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
+        if formula is None and _is_composite(func):  # in inference mode nothing else takes it apart
+            with self:
+                return func.decompose(*args, **kwargs)
+        out = super().observe(func, args, kwargs)
         self.uncounted |= unpriced_name(func)
-        return func(*args, **(kwargs or {}))
+        self.flops += formula(*args, **kwargs, out_val=out) if formula else 0
+        return out
+
+
+@cache
+def _is_composite(func: Any) -> bool:
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), torch._C.DispatchKey.CompositeImplicitAutograd))
 
 
 def cross_check_flops(job: Job) -> tuple[int | None, str]:

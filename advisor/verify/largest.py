@@ -1,4 +1,4 @@
-"""The largest batch that a device holds: two traces tell every batch's allocations, a search finds the batch, a trace confirms it."""
+"""The largest batch that a device holds: two traces, one of them near it, tell every batch's allocations; a search finds it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from advisor.verify.scaling import ChangedProgram, Scaled
 from advisor.verify.trace import Trace
 
 LARGEST = 1 << 16  # samples: beyond it nobody wants a batch
-_STEP_BACK = 0.97  # of the batch, where the confirming trace needs more than the search thought
+_STEP_BACK = 0.97  # of the batch, where its own trace needs more than the other two told
 _TRIES = 4
-_SMALLEST_PAIR = 4  # a batch of one takes other paths: its tensors are contiguous where others are not
+_LINES = 8  # more than a search needs where what is needed does grow in a line
+_SMALLEST_PAIR = 4  # a batch of one may take other paths: its tensors are contiguous where others are not
+_FIXED = ("weights", "gradients", "optimizer_state", "workspace", "context")  # of a prediction's categories: the same at every batch
 
 
 def largest_batch(
@@ -22,40 +24,65 @@ def largest_batch(
     """The most samples of which the interval's upper end stays within `room` bytes; 0 where one is too many, None where unknown.
 
     A little more may still run, by giving cached segments back to the driver again and again, at a cost in time; that is not
-    counted on.
+    counted on. Nor is what fragments happen to leave: where a batch does not fit, one of a percent more may.
 
-    `first` is what a batch of `start` samples gave.
+    `first` is what a batch of `start` samples gave. The answer is traced itself where the two traces do not determine it.
     """
-    size = max(_SMALLEST_PAIR, start)
+    known, memory = first
+    if start == 1 and memory.high > room:
+        return 0
+    guess = _guess(memory, room, start)
+    other = max(_SMALLEST_PAIR, guess if guess != start else 2 * start)
     try:
-        larger = first[0] if size == start else trace(size)
-        smaller = trace(size // 2)
-        scaled = Scaled(larger, smaller, size // 2 / size)
+        family = _family(trace, start, known, other)
     except (ChangedProgram, RuntimeError, ValueError):  # such as BatchNorm, which wants two samples
         return None
-    factor = safety(first[0])[0]
-    others = first[1].high - factor * replay(first[0].events, 0)  # the context and its range: the same at every batch
-
-    def needs(batch: int) -> float:
-        return factor * replay(scaled.at([batch / size] * 2), 0) + others
-
-    batch = _search(needs, room)
+    factor = safety(known)[0]
+    others = memory.high - factor * replay(known.events, 0)  # the context and its range: the same at every batch
+    near = _search(lambda batch: factor * replay(family.trace(batch).events, 0) + others, room, other, (start, memory.high))
+    batch, value = near, price(family.trace(near)).high if near else 0
+    if value > room:  # over several orders of addresses, where one of them did not show it
+        batch = _search(lambda batch: price(family.trace(batch)).high, room, near - 1, (near, value), high=near)
     for _ in range(_TRIES):
-        if batch < 1:
-            return 0
-        memory = first[1] if batch == start else price(trace(batch))
-        if memory.high <= room:
-            return batch
+        if batch < 1 or family.is_determined or price(trace(batch)).high <= room:
+            return max(batch, 0)
         batch = min(batch - 1, int(batch * _STEP_BACK))
     return None
 
 
-def _search(needs: Callable[[int], float], room: int) -> int:
-    """The largest batch with needs(batch) <= room, by doubling and halving; needs grows with the batch."""
-    low, high = 0, 1
-    while high <= LARGEST and needs(high) <= room:
-        low, high = high, 2 * high
+def _guess(memory: Memory, room: int, start: int) -> int:
+    """Roughly the largest batch: as if all that is not known to be fixed grew with it."""
+    fixed = sum(memory.categories.get(name, 0) for name in _FIXED)
+    growing = max(1, memory.total - fixed)
+    return min(LARGEST, int(start * (room * memory.total / memory.high - fixed) / growing))
+
+
+def _family(trace: Callable[[int], Trace], start: int, known: Trace, other: int) -> Scaled:
+    """What any batch allocates, by those of `start` and another; by two others, where so few samples take other paths."""
+    second = trace(other)
+    if start >= _SMALLEST_PAIR:
+        return Scaled(known, second, start, other)
+    try:
+        family = Scaled(known, second, start, other)
+    except ChangedProgram:
+        pass
+    else:
+        if family.is_determined:
+            return family
+    return Scaled(second, trace(2 * other), other, 2 * other)
+
+
+def _search(needs: Callable[[int], float], room: int, batch: int, known: tuple[int, float], high: int = LARGEST + 1) -> int:
+    """The largest batch below `high` with needs(batch) <= room, from a first `batch` on and what another is `known` to need.
+
+    What is needed grows with the batch, almost in a straight line: lines are followed first, then what is left is halved.
+    """
+    low = tries = 0
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if needs(middle) <= room else (low, middle)
+        value = needs(batch)
+        low, high = (batch, high) if value <= room else (low, batch)
+        slope = (value - known[1]) / (batch - known[0])
+        is_line = slope > 0 and tries < _LINES
+        known, batch = (batch, value), int(batch + (room - value) // slope) if is_line else (low + high) // 2
+        batch, tries = min(max(batch, low + 1), high - 1), tries + 1
     return low

@@ -1,4 +1,4 @@
-"""The sandbox's process: it imports the libraries once, computes nothing, and forks a child for each check.
+"""The sandbox's process: it imports the libraries once, computes nothing, and forks children for the checks.
 
 Why a fork: the imports take seconds and are paid once. Why nothing is computed before it: a child forked after an OpenMP
 region hangs in its own first one; after the imports alone it works, and CUDA is first touched in the child. A process that
@@ -7,66 +7,51 @@ only ask for it are answered by NVML (torch.cuda.is_available, PYTORCH_NVML_BASE
 
 Requests and answers are lines of JSON on two pipes of their own, because libraries write to stdout. One thread does
 everything, so that a fork never copies a lock that another thread holds. A check that crashes, hangs, runs out of memory or
-talks nonsense is a `Refusal`; the launcher goes on. When the requests end (the parent closed them, or died), it kills what
-runs, removes its folder and exits.
+talks nonsense is a `Refusal`; the launcher goes on. A child that has answered a static check is given the next one, and what is
+refused there is found out again in a child of its own: docs/decisions/static-checks-share-a-process.md.
+
+When the requests end (the parent closed them, or died), it kills what runs, removes its folder and exits.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
-import importlib.util
 import json
 import os
 import selectors
 import shutil
 import signal
-import sys
-import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from advisor.estimating.answer import Estimate
-from advisor.verify.child import GIB, LONGEST_ANSWER_BYTES, READ_BYTES, Child, has_exited, interpret, kill, read, reason_to_stop
-from advisor.verify.confine import LARGEST_EXPORT_BYTES, LARGEST_FILE_BYTES, become_subreaper, confine, isolate_network, refuse
+from advisor.verify.child import (
+    GIB,
+    LONGEST_ANSWER_BYTES,
+    READ_BYTES,
+    Child,
+    can_go_on,
+    empty,
+    has_exited,
+    interpret,
+    kill,
+    read,
+    reason_to_stop,
+)
+from advisor.verify.confine import become_subreaper, isolate_network, refuse
 from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
-from advisor.verify.light_imports import NVML_ANSWERS, import_without_compiler
+from advisor.verify.inside import Answer, Check, be_a_check
+from advisor.verify.libraries import import_for
 from advisor.verify.pieces import Kept, Pieces
 
 TICK_S = 0.1  # how often time and memory of running checks are looked at; it takes less than a hundredth of a processor
 IDLE_TICK_S = 1.0
-GRACE_S = 2.0  # a check minds its time limit itself; this is what it may need to notice
 PIECES = "pieces"  # the folder, beside those of checks, of what static checks have in common
-COLLECT_AFTER = 50_000  # new objects; at CPython's 700, graphs of operators cost a check a tenth of its time, and free nothing
+MOST_SERVED = 200  # static checks, by one process
 MEMORY_SHARE = 0.9  # of the memory that is free when the check starts, where the job names no limit
-
-_MODULES = {
-    "torch": ("torch",),
-    "timm": ("torch", "timm"),
-    "transformers": ("torch", "transformers.modeling_utils", "transformers.models.auto.modeling_auto"),
-    "torchvision": ("torch", "torchvision"),
-    "segmentation_models_pytorch": ("torch", "segmentation_models_pytorch"),
-    "dynamic_network_architectures": ("torch", "dynamic_network_architectures.architectures.unet"),
-    "diffusers": ("torch", "diffusers.models.unets.unet_2d_condition", "diffusers.models.transformers.dit_transformer_2d"),
-    "peft": ("torch", "peft"),
-    "tabular": ("torch", "tabicl"),
-    "rtdl_revisiting_models": ("torch", "rtdl_revisiting_models"),
-    "tabm": ("torch", "tabm"),
-    "chronos": ("torch", "chronos"),
-    "monai": ("torch", "monai.networks.nets.swin_unetr"),
-    "torch_geometric": ("torch", "torch_geometric.nn.models"),
-    "stable_baselines3": ("torch", "stable_baselines3", "sb3_contrib"),
-    "export": ("onnx", "onnxscript", "onnxruntime"),
-}
-
-_STARTS_CUDA = {"peft": "bitsandbytes"}  # what each imports where it is installed, and what asks for a GPU's capability then
-
-Check = Callable[[Job], "StaticEvidence | SmokeEvidence | DeployEvidence | Estimate | Refusal"]
 
 
 def check(job: Job) -> StaticEvidence | SmokeEvidence | DeployEvidence | Refusal:
@@ -84,7 +69,7 @@ def check(job: Job) -> StaticEvidence | SmokeEvidence | DeployEvidence | Refusal
     return run_smoke(job)
 
 
-def answer(job: Job) -> StaticEvidence | SmokeEvidence | DeployEvidence | Estimate | Refusal:
+def answer(job: Job) -> Answer:
     """Run a check, or work out an estimate, in this process."""
     if job.check == "estimate":
         from advisor.verify.estimate import check_estimate
@@ -120,6 +105,8 @@ class Launcher:
         self._unread = bytearray()
         self._waiting: deque[tuple[int, Job]] = deque()
         self._running: dict[int, Child] = {}
+        self._idle: list[Child] = []  # they have answered, and may be given another job
+        self._again: set[int] = set()  # jobs that were refused in a process that had answered others
         self._imported: set[str] = set()
         self._kept = Kept(folder / PIECES)
 
@@ -141,9 +128,10 @@ class Launcher:
 
     def stop(self) -> None:
         """Kill what runs and leave nothing behind."""
-        for running in self._running.values():
-            kill(running)
+        for child in (*self._running.values(), *self._idle):
+            kill(child)
         self._running.clear()
+        self._idle.clear()
         self._kill_strays()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -161,20 +149,30 @@ class Launcher:
         return bool(data)
 
     def _prepare(self, libraries: list[str], check: str = "static") -> None:
-        """Import now what a child would import each time. A failure is the check's to report: its child meets it again."""
-        modules = [module for library in libraries if not _starts_cuda(library) for module in _MODULES.get(library, ())]
-        for module in dict.fromkeys([*modules, f"advisor.verify.{check}"]):
-            if module in self._imported:
-                continue
-            with contextlib.suppress(Exception):
-                import_without_compiler((module,))
-            self._imported.add(module)
-        gc.freeze()  # what is imported stays; a child's collector need not touch, and so copy, it
+        """Import now what a child would import each time."""
+        self._imported |= import_for(libraries, check, self._imported)
 
     def _start(self, id: int, job: Job) -> None:
         self._prepare(
             [job.build.library, *(["peft"] if job.recipe.lora else []), *(["export"] if job.check == "deploy" else [])], job.check
         )
+        is_shared = job.check == "static" and not job.cross_check and job.memory_limit_gib is None
+        if not (is_shared and id not in self._again and self._handed_over(id, job)):
+            self._fork(id, job, is_shared)
+
+    def _handed_over(self, id: int, job: Job) -> bool:
+        """Whether a process that has answered before took the job; one that lacks what was imported since then is ended."""
+        while self._idle:
+            kept = self._idle.pop()
+            if kept.imported == self._imported and not has_exited(kept):
+                with contextlib.suppress(BrokenPipeError):
+                    kept.hand_over(id, job.model_copy(update={"memory_limit_gib": kept.memory_limit / GIB}))
+                    self._running[id] = kept
+                    return True
+            self._end(kept)
+        return False
+
+    def _fork(self, id: int, job: Job, is_shared: bool) -> None:
         folder = self._folder / str(id)
         try:
             folder.mkdir()
@@ -184,21 +182,18 @@ class Launcher:
         limit = self._memory_limit(job)  # the check is told, so that what it trains keeps within its share
         answer_out, answer_in = os.pipe()
         output_out, output_in = os.pipe()
+        jobs_out, jobs_in = os.pipe() if is_shared else (None, None)
         pid = os.fork()
         if pid == 0:
-            self._be_child(job.model_copy(update={"memory_limit_gib": limit / GIB}), folder, answer_in, output_in)
-        os.close(answer_in)
-        os.close(output_in)
-        running = Child(
-            id,
-            pid,
-            folder,
-            time.monotonic() + job.time_limit_s + GRACE_S,
-            limit,
-            job.time_limit_s,
-            answer_out,
-            output_out,
-        )
+            others = [kept.jobs_fd for kept in (*self._running.values(), *self._idle)]  # open ends keep their readers waiting
+            for descriptor in (self._requests, self._answers, jobs_in, *others):
+                if descriptor is not None:
+                    os.close(descriptor)
+            be_a_check(self._run, job.model_copy(update={"memory_limit_gib": limit / GIB}), folder, answer_in, output_in, jobs_out)
+        for descriptor in (answer_in, output_in, jobs_out):
+            if descriptor is not None:
+                os.close(descriptor)
+        running = Child(id, job, pid, folder, limit, answer_out, output_out, jobs_in, frozenset(self._imported))
         for descriptor in (answer_out, output_out):
             os.set_blocking(descriptor, False)
             self._selector.register(descriptor, selectors.EVENT_READ, running)
@@ -210,53 +205,53 @@ class Launcher:
             return job.memory_limit_gib * GIB
         return psutil.virtual_memory().available * MEMORY_SHARE / self._jobs
 
-    def _be_child(self, job: Job, folder: Path, answer_in: int, output_in: int) -> None:
-        """Run the job and exit, whatever happens: a forked child must never return into the launcher's loop."""
-        try:
-            launcher = os.getppid()
-            gc.set_threshold(COLLECT_AFTER)
-            os.environ.pop(NVML_ANSWERS, None)  # from here on CUDA itself may be asked
-            for number in (1, 2):
-                os.dup2(output_in, number)
-            for descriptor in (self._requests, self._answers):
-                os.close(descriptor)
-            try:
-                is_closed = confine(folder, launcher, LARGEST_EXPORT_BYTES if job.check == "deploy" else LARGEST_FILE_BYTES)
-                answer = self._run(job)
-                if isinstance(answer, StaticEvidence | SmokeEvidence):
-                    answer = answer.model_copy(update=is_closed)
-            except BaseException as error:
-                answer = refuse(error)
-            kind = "refusal" if isinstance(answer, Refusal) else "evidence"
-            with os.fdopen(answer_in, "wb") as pipe:
-                pipe.write(json.dumps({kind: answer.to_wire()}).encode())
-        finally:
-            os._exit(1 if sys.exc_info()[0] else 0)
-
     def _watch(self, running: Child) -> None:
         if not running.has_answered:
             running.stopped_because = running.stopped_because or reason_to_stop(running)
             if running.stopped_because is None and not has_exited(running):
                 return
+        del self._running[running.id]
+        is_kept = can_go_on(running) and running.served < MOST_SERVED
+        if not is_kept:
+            self._drain(running)
+        found = interpret(running)
+        if "evidence" in found:
+            self._kept.take(running.folder / PIECES)
+        if is_kept and "evidence" in found:
+            empty(running.folder)
+            self._idle.append(running)
+        else:
+            self._end(running)
+        self._kill_strays()
+        if "refusal" in found and running.served:  # what an earlier check left behind may have done it
+            self._again.add(running.id)
+            self._waiting.appendleft((running.id, running.job.model_copy(update={"memory_limit_gib": None})))
+            return
+        self._again.discard(running.id)
+        self._say({"id": running.id, **found})
+
+    def _drain(self, running: Child) -> None:
+        """End the process, and read what it still has to say."""
         kill(running)
         for descriptor in (running.answer_fd, running.output_fd):
             for _ in range(LONGEST_ANSWER_BYTES // READ_BYTES):
                 if not read(running, descriptor):
                     break
+
+    def _end(self, child: Child) -> None:
+        """Leave nothing of it. Harmless where it is over already."""
+        kill(child)
+        for descriptor in (child.answer_fd, child.output_fd):
             with contextlib.suppress(KeyError):
                 self._selector.unregister(descriptor)
             os.close(descriptor)
-        del self._running[running.id]
-        self._kill_strays()
-        found = interpret(running)
-        if "evidence" in found:
-            self._kept.take(running.folder / PIECES)
-        shutil.rmtree(running.folder, ignore_errors=True)
-        self._say({"id": running.id, **found})
+        if child.jobs_fd is not None:
+            os.close(child.jobs_fd)
+        shutil.rmtree(child.folder, ignore_errors=True)
 
     def _kill_strays(self) -> None:
         """End what left its check's session and so survived it: it became the launcher's own child when its parent died."""
-        known = {running.pid for running in self._running.values()}
+        known = {child.pid for child in (*self._running.values(), *self._idle)}
         while strays := [child.pid for child in psutil.Process().children() if child.pid not in known]:
             for pid in strays:
                 with contextlib.suppress(ProcessLookupError, ChildProcessError):
@@ -267,10 +262,6 @@ class Launcher:
         data = json.dumps(message).encode() + b"\n"
         while data:
             data = data[os.write(self._answers, data) :]
-
-
-def _starts_cuda(library: str) -> bool:
-    return library in _STARTS_CUDA and importlib.util.find_spec(_STARTS_CUDA[library]) is not None
 
 
 def _can_isolate() -> bool:

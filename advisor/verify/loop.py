@@ -63,7 +63,8 @@ class TrainingLoop:
             if self.zero_grad == "before_backward":
                 optimizer.zero_grad()
             recorder.enter("backward")
-            self.loss.backward()
+            with self.choices:
+                self.loss.backward()
         recorder.enter("optimizer")
         if recipe.gradient_clip_norm is not None:
             nn.utils.clip_grad_norm_(self.trainable, recipe.gradient_clip_norm)
@@ -81,7 +82,7 @@ class TrainingLoop:
         shapes = self.shapes[min(self._steps, len(self.shapes) - 1)]
         self.batch = {name: torch.empty_like(tensor) for name, tensor in shapes.items()}
         recorder.enter("forward")
-        with self.choices.autocast() if self.choices.lower else nullcontext():
+        with self.choices, self.choices.autocast() if self.choices.lower else nullcontext():
             self.outputs = self.workload.forward(self.model, self.batch)
             recorder.enter("loss")
             self.loss = self.workload.loss(self.outputs, self.batch)

@@ -188,8 +188,7 @@ def _trace(
     def around(recorder: Recorder) -> AbstractContextManager[None]:
         return Repeater(model, recorder, choices).on() if is_repeating else nullcontext()
 
-    with choices:
-        trace = trace_training(model, loop, optimizer, workspace=workspace, steps=max(2, len(shapes)), around=around)
+    trace = trace_training(model, loop, optimizer, workspace=workspace, steps=max(2, len(shapes)), around=around)
     logits = getattr(loop.outputs, "logits", loop.outputs)
     trace = shard_trace(trace, model, recipe)
     return trace, (logits.shape[-1], logits.numel()) if isinstance(logits, torch.Tensor) else (0, 0)
@@ -202,7 +201,7 @@ def price(trace: Trace, peak: LivePeak, recipe: Recipe, target: Target, reserved
     kinds = {**peak.categories}
     low, spread = peak.total, 0
     if target.has_cuda:
-        reserved, spread, full = reserved_on(target, trace.events, reserved_without_limit)
+        reserved, spread, full = reserved_on(target, trace.events, reserved_without_limit, peak.total)
         notes += ["allocations fit the card only if cached segments are given back during training"] if full else []
         kinds |= {"allocator_slack": reserved - peak.total, "context": CONTEXT}
         low, spread = low + CONTEXT_RANGE[0], spread + CONTEXT_RANGE[1] - CONTEXT
@@ -244,15 +243,17 @@ def _safety_of_kernels(trace: Trace) -> tuple[float, str]:
     return HIGH_FACTOR, "shapes are fixed, and there are no convolutions"
 
 
-def reserved_on(target: Target, events: Sequence[tuple[int, int]], without_limit: Reserved | None = None) -> tuple[int, int, bool]:
+def reserved_on(
+    target: Target, events: Sequence[tuple[int, int]], without_limit: Reserved | None = None, live: int = 0
+) -> tuple[int, int, bool]:
     """Bytes reserved at the peak; their spread over address orders; whether they fit only by giving segments back.
 
-    `without_limit` is `reserved_peak` of the events, where that is known.
+    `without_limit` is `reserved_peak` of the events, and `live` their most bytes at once, where these are known.
     """
     median, least, most = without_limit or reserved_peak(events)
     if target.memory_gib is not None:
         capacity = int(target.memory_gib * USABLE_SHARE * 1024 * MIB) - CONTEXT
-        if median > capacity:
+        if median > capacity >= live:
             try:
                 return reserved_peak(events, capacity)[0], 0, True
             except OutOfMemory:

@@ -1,8 +1,8 @@
 """Parts of static evidence that several checks have in common, kept in the launcher's folder for as long as the launcher lives.
 
-Each check is a process of its own that may write in its own folder only: what it found out it leaves there, and where it gave evidence
-the launcher takes that in, for later checks to read. A part is kept under the plainest job that gives it, and is found out from that
-very job: so that it cannot depend on what its name does not hold. A file that is damaged, or cannot be written, costs speed only.
+A check may write in its own folder only: what it found out it leaves there, and where it gave evidence the launcher takes that in, for
+later checks to read. A part is kept under the plainest job that gives it, and is found out from that very job: so that it cannot depend
+on what its name does not hold. A file that is damaged, or cannot be written, costs speed only.
 """
 
 from __future__ import annotations

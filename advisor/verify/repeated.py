@@ -2,14 +2,15 @@
 
 Of each kind of block the first two and the last two of a pass are run and compared, event by event; those between, and all of
 the next step, get the same events under new numbers. A block is repeated only if its allocations are closed: each of them is
-its output, dies within it, is a parameter's gradient, or a weight's cast that autocast keeps. Whatever else is seen means
+its output, dies within it, is a parameter's gradient, or a weight's cast that autocast keeps; and only if no block of its kind
+looks at its number among them (`places`). Whatever else is seen means
 that a kind is run as it is, or, where it is seen too late, that the trace is to be made again without repeating: `Unlike`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 from advisor.verify.blocks import Block, find_blocks
 from advisor.verify.cuda_choices import CudaChoices
+from advisor.verify.places import watched
+from advisor.verify.shapes import bookkeeping
 from advisor.verify.trace import FREE, Recorder
 from advisor.verify.watched import INCOMING, Kind, Run, Spec, Token
 
@@ -35,34 +38,45 @@ class Repeater:
         self.recorder, self.choices = recorder, choices
         self._blocks = find_blocks(model)
         self._kinds: dict[Any, Kind] = {}
+        self._placed = set[int]()  # kinds of blocks that look at which of their kind they are
 
     @contextmanager
     def on(self) -> Iterator[None]:
-        for block in self._blocks:
-            block.module.forward = partial(self._call, block, block.module.forward)
-        try:
-            yield
-        finally:
+        with ExitStack() as stack:
             for block in self._blocks:
-                del block.module.forward
+                block.module.forward = partial(self._call, block, block.module.forward)
+                stack.callback(delattr, block.module, "forward")
+                stack.enter_context(watched(block.module, partial(self._refuse, block.kind)))
+            yield
+
+    def _refuse(self, kind: int) -> None:
+        self._placed.add(kind)
+        for key, known in self._kinds.items():
+            known.is_refused |= key[0] == kind
 
     def _call(self, block: Block, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.recorder.phase != "forward":  # activation checkpointing computes it again
             return forward(*args, **kwargs)
+        way = self._way(block, args, kwargs)
+        if way is None:
+            return forward(*args, **kwargs)
+        return way.forward(forward, args, kwargs) if isinstance(way, Run) else way.forward()
+
+    @bookkeeping
+    def _way(self, block: Block, args: Any, kwargs: Any) -> Run | _Repeat | None:
+        """What stands for the block's own forward pass; None where nothing may."""
         given = [leaf for leaf in _leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         parameters = list(block.module.parameters())
         key = _key(block, args, kwargs, given, parameters)
         if key is None:
-            return forward(*args, **kwargs)
-        kind = self._kinds.setdefault(key, Kind())
+            return None
+        kind = self._kinds.setdefault(key, Kind(is_refused=block.kind in self._placed))
         if kind.is_refused:
-            return forward(*args, **kwargs)
+            return None
         places = [place for place, tensor in enumerate(given) if tensor.requires_grad] if torch.is_grad_enabled() else []
         call = Call(self, kind, parameters, given, places[0] if places else None)
         held = call.what_is_held(block)
-        if held is None:
-            return Run(call).forward(forward, args, kwargs)
-        return _Repeat(call, held).forward()
+        return Run(call) if held is None else _Repeat(call, held)
 
 
 class Call:
@@ -104,6 +118,7 @@ class _Repeat:
         self._is_early = bool(self.kind.pending)  # nobody has seen the backward pass yet
         self._expired = set[int]()
 
+    @bookkeeping
     def forward(self) -> Any:
         known, trace, entering, self._entering = self.kind.forward, self.recorder.trace, self._entering, None
         assert known is not None
@@ -131,6 +146,7 @@ class _Repeat:
             self._expired.add(cast)
             self.recorder.trace.events.append((self._numbers[cast], FREE))
 
+    @bookkeeping
     def backward(self, gradient: Tensor) -> Tensor:
         """The gradient of the block's input. Raises Unlike where the block cannot be as those that were run."""
         forward, backward, kind = self.kind.forward, self.kind.backward, self.kind
@@ -140,19 +156,22 @@ class _Repeat:
             (forward.output, FREE) in backward.tokens or {argument for _, argument in kind.releases} != self._held.keys()
         ):
             raise Unlike
-        if all(p.grad is None for p in self.parameters) != backward.was_fresh:
+        is_view = gradient._is_view()
+        if all(p.grad is None for p in self.parameters) != backward.was_fresh or (backward.takes_view and not is_view):
             raise Unlike
         incoming = self.recorder.number_of(gradient)
         assert incoming is not None
         self._emit(backward.tokens, backward.origins, gradient, kind.releases)
         self._held.clear()
-        for index, first in backward.sums:
+        for index, first in backward.of_view().sums if is_view else backward.sums:
             others = [incoming, *self._given]
             summand = self._numbers[first] if first >= 0 else others[INCOMING - first]
             if summand is not None:
                 self.recorder.trace.sums[self._numbers[index]] = summand
+        made: dict[int, Tensor] = {}  # parameters whose values are joined before they are used have parts of one gradient
         for position, index, spec in backward.gradients:
-            self.parameters[position].grad = self._made(spec, self._numbers[index])
+            made[index] = made[index].as_strided(*spec[:2]) if index in made else self._made(spec, self._numbers[index])
+            self.parameters[position].grad = made[index]
         return self._made(backward.spec, self._numbers[backward.outgoing])
 
     def _emit(

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 
 from advisor.verify.trace import FREE, Trace
 
 Events = list[tuple[int, int]]
+_ROUNDING = 1e-9  # of a power, which logarithms are divided for
 
 
 class ChangedProgram(Exception):
@@ -19,31 +22,44 @@ class ChangedProgram(Exception):
 
 
 class Scaled:
-    """What `larger`, traced at size 1, allocates at other sizes; `smaller` is the same program at size `scale` < 1.
+    """What one program allocates at other sizes, by two traces of it: `one` of size `size`, `two` of `other`.
 
-    Both have at least two steps. Steps beyond those of `larger` repeat its last. Raises ChangedProgram.
+    Both have at least two steps. Steps beyond those of `one` repeat its last. Raises ChangedProgram.
     """
 
-    def __init__(self, larger: Trace, smaller: Trace, scale: float) -> None:
-        self._setup = larger.events[: larger.starts[0]]
-        self._steps = _split(larger)
-        others = _split(smaller)
-        self._powers = [_powers(step, others[min(i, len(others) - 1)], scale) for i, step in enumerate(self._steps)]
+    def __init__(self, one: Trace, two: Trace, size: int, other: int) -> None:
+        self._one, self._size = one, size
+        self._setup = one.events[: one.starts[0]]
+        self._steps = _split(one)
+        others = _split(two)
+        self._powers = [_powers(step, others[min(i, len(others) - 1)], other / size) for i, step in enumerate(self._steps)]
         self._places = _places(self._setup, self._steps)
 
-    def at(self, scales: Sequence[float]) -> Events:
-        """The events of as many steps as there are sizes, each of its size, in bytes."""
+    @property
+    def is_determined(self) -> bool:
+        """Whether each size is a whole power of the program's: one unknown, told by two sizes, so that each trace confirms the other."""
+        return all(power == round(power) for step in self._powers for power in step)
+
+    def trace(self, size: int) -> Trace:
+        """That of `one`, with the bytes that its allocations have at this size."""
+        scale, powers = size / self._size, chain([0.0] * len(self._setup), *self._powers)
+        events = [(n, _scaled(bytes_, scale, power)) for (n, bytes_), power in zip(self._one.events, powers, strict=True)]
+        return replace(self._one, events=events)
+
+    def at(self, sizes: Sequence[int]) -> Events:
+        """The events of as many steps as there are sizes, each of its own."""
         events, numbers = list(self._setup), {number: number for number, size in self._setup if size != FREE}
         met: list[list[int]] = []
         fresh = max(numbers, default=-1) + 1
-        for index, scale in enumerate(scales):
+        for index, size in enumerate(sizes):
+            scale = size / self._size
             own = min(index, len(self._steps) - 1)
             mine: list[int] = []
             met.append(mine)
-            for (number, size), power in zip(self._steps[own], self._powers[own], strict=True):
-                if size != FREE:
+            for (number, bytes_), power in zip(self._steps[own], self._powers[own], strict=True):
+                if bytes_ != FREE:
                     mine.append(fresh)
-                    events.append((fresh, size if power == 0 else round(size * scale**power)))
+                    events.append((fresh, _scaled(bytes_, scale, power)))
                     fresh += 1
                     continue
                 step, place = self._places[number]
@@ -67,13 +83,19 @@ def _places(setup: Events, steps: Sequence[Events]) -> dict[int, tuple[int, int]
     return places
 
 
-def _powers(larger: Events, smaller: Events, scale: float) -> list[float]:
-    shared = min(len(larger), len(smaller))  # the last step of a trace ends before what follows it is freed
-    if abs(len(larger) - len(smaller)) > 0 and any(size != FREE for _, size in (*larger[shared:], *smaller[shared:])):
+def _powers(one: Events, two: Events, scale: float) -> list[float]:
+    """Of each event of `one`; `two` is the same step `scale` times as large."""
+    shared = min(len(one), len(two))  # the last step of a trace ends before what follows it is freed
+    if any(size != FREE for _, size in (*one[shared:], *two[shared:])):
         raise ChangedProgram
     powers = []
-    for (_, big), (_, small) in zip(larger, smaller, strict=False):
-        if (big == FREE) != (small == FREE):
+    for (_, size), (_, other) in zip(one, two, strict=False):
+        if (size == FREE) != (other == FREE):
             raise ChangedProgram
-        powers.append(math.log(small / big) / math.log(scale) if big > 0 and small > 0 and big != small else 0.0)
-    return powers + [0.0] * (len(larger) - shared)
+        power = math.log(other / size) / math.log(scale) if size > 0 and other > 0 and size != other else 0.0
+        powers.append(round(power) if abs(power - round(power)) < _ROUNDING else power)
+    return powers + [0.0] * (len(one) - shared)
+
+
+def _scaled(size: int, scale: float, power: float) -> int:
+    return size if power == 0 else round(size * scale**power)

@@ -13,7 +13,7 @@ from advisor.verify.batches import Batch, forward, make_batch
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Job
 
-_TARGETS = ("targets", "labels", "classes", "boxes", "masks", "margins", "start_positions", "end_positions", "actions", "returns")
+_TARGETS = ("targets", "labels", "classes", "boxes", "masks", "references", "start_positions", "end_positions", "actions", "returns")
 _STIR = 0.1  # standard deviation of the noise; the scales and shifts of trained networks vary about as much
 
 

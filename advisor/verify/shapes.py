@@ -5,7 +5,9 @@ PyTorch derives many output shapes in Python, 100 microseconds an operator; a ne
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,8 +16,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 _SCALAR = torch.ops.aten._local_scalar_dense.default
 _UNANNOUNCED = frozenset({_SCALAR, torch.ops.aten._unsafe_view.default})
 """What looks as if it made a new tensor, and gives a number or a view of its input."""
+_NORMALIZATIONS = frozenset(
+    {
+        torch.ops.aten.native_batch_norm.default,
+        torch.ops.aten.native_batch_norm_backward.default,
+        torch.ops.aten._native_batch_norm_legit_no_training.default,
+    }
+)
+"""Two milliseconds each for shapes that are new, where those of other batches told all."""
 _MOST_KNOWN = 200_000  # answers that are kept, of some 200 bytes: a long-lived process forgets them all rather than grow
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _Spec = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 
 
@@ -24,6 +36,7 @@ class ShapeMemory:
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
+        self._forms: dict[Any, Any] = {}
         self._effects: dict[Any, str] = {}
 
     def run(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -42,15 +55,36 @@ class ShapeMemory:
             return func(*args, **kwargs)
         if spec is not None:
             return _made(spec)
+        form = None if kwargs else _form(func, args)
+        if form is not None and form in self._forms:
+            self._known[key] = spec = _of_form(self._forms[form], args[0])
+            return _made(spec)
         out = func(*args, **kwargs)
         if _is_reproducible(out, args):
             if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[key] = _spec(out)
+                self.forget()
+            self._known[key] = spec = _spec(out)
+            if form is not None and (general := _generalized(spec, args[0])) is not None:
+                self._forms[form] = general
         return out
+
+    def forget(self) -> None:
+        self._known.clear()
+        self._forms.clear()
 
 
 _SHAPES = ShapeMemory()  # the passes over one model, and over the next, ask for the same
+
+
+def bookkeeping(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, past modes of Python functions: asking a tensor for its shape would go through each, for most of a trace's time."""
+
+    @wraps(function)
+    def beside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch._C.DisableTorchFunction():
+            return function(*args, **kwargs)
+
+    return beside
 
 
 class MetaOperators(TorchDispatchMode):
@@ -60,10 +94,9 @@ class MetaOperators(TorchDispatchMode):
         super().__init__()
         self.has_answered = False  # whether a value was asked for
 
+    @bookkeeping
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # asking a tensor for its shape would go through every mode of Python functions, which takes most of a trace's time
-        with torch._C.DisableTorchFunction():
-            return self.observe(func, args, kwargs or {})
+        return self.observe(func, args, kwargs or {})
 
     def observe(self, func: Any, args: Any, kwargs: Any) -> Any:
         """What `func` returns; the place for what a recorder notes besides."""
@@ -109,6 +142,39 @@ def _effect(func: Any) -> str:
     changed = [argument.name for argument in schema.arguments if argument.alias_info is not None and argument.alias_info.is_write]
     keeps_shape = torch.Tag.pointwise in func.tags or schema.name.startswith("aten::_foreach_")
     return "in place" if keeps_shape and changed == ["self"] else "other"
+
+
+def _form(func: Any, args: Any) -> Any:
+    """What tells an operator's outputs, if they are of the first argument's shape or have a number a channel; None for other operators."""
+    first = args[0] if args else None
+    if not isinstance(first, Tensor) or first.ndim < 2 or not (func in _NORMALIZATIONS or torch.Tag.pointwise in func.tags):
+        return None
+    shape, strides = first.shape, first.stride()
+    if not first.numel() or strides != torch.empty(shape, device="meta").stride():
+        return None
+    parts = []
+    for arg in args:
+        is_wide = isinstance(arg, Tensor) and arg.ndim > 1
+        if is_wide and (arg.shape != shape or arg.stride() != strides or not arg.is_meta):
+            return None
+        parts.append(arg.dtype if is_wide else _key(arg))
+    return (func, tuple([size == 1 for size in shape]), shape[1], *parts)
+
+
+def _generalized(spec: Any, first: Tensor) -> Any:
+    """The type alone of each output that is like `first`; None where some output is neither that nor a number a channel."""
+    if isinstance(spec, list):
+        parts = [_generalized(part, first) if isinstance(part, tuple) else part for part in spec]
+        return None if any(part is None is not old for part, old in zip(parts, spec, strict=True)) else parts
+    if spec[:2] == (tuple(first.shape), first.stride()):
+        return spec[2]
+    return spec if spec[0] == (first.shape[1],) else None
+
+
+def _of_form(general: Any, first: Tensor) -> Any:
+    if isinstance(general, list):
+        return [_of_form(part, first) for part in general]
+    return (tuple(first.shape), first.stride(), general) if isinstance(general, torch.dtype) else general
 
 
 def _is_on_meta(value: Any) -> bool:

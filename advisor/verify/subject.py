@@ -26,7 +26,7 @@ LIBRARIES = ("timm", "torchvision", "transformers", "diffusers", "python")
 _TASKS = {  # by what a class of transformers is called
     "ForCausalLM": "text_generation",
     "LMHeadModel": "text_generation",
-    "ForMaskedLM": "text_generation",
+    "ForMaskedLM": "masked_language_modeling",
     "ForSeq2SeqLM": "summarization",
     "ForConditionalGeneration": "summarization",
     "ForSequenceClassification": "text_classification",

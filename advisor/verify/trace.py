@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advisor.verify.shapes import MetaOperators
+from advisor.verify.shapes import MetaOperators, bookkeeping
 from advisor.verify.unpriced import unpriced_name
 
 _aten = torch.ops.aten
@@ -78,6 +78,7 @@ class Recorder(MetaOperators):
         self.phase = phase
         self.trace.phases.append((self._next, phase))
 
+    @bookkeeping
     def claim(self, category: str, tensors: Iterable[Tensor]) -> None:
         """Say what the storages of these tensors are, unless it was said before; those not met yet are allocated now."""
         for tensor in tensors:
@@ -185,8 +186,8 @@ def trace_training(
     """The allocations of `steps` training steps; two show all, since the optimizer's states appear at the end of the first.
 
     `model` is on `meta`. `step(recorder, optimizer)` does one whole step, names its phases with `recorder.enter`, and keeps
-    alive between calls what the script's names would. `workspace` is cuBLAS's, in bytes. The caller's modes (casting,
-    kernel choices) are to be on. `around(recorder)` is on as long as the recorder is.
+    alive between calls what the script's names would. `workspace` is cuBLAS's, in bytes. `step` turns its own modes on (casting,
+    kernel choices). `around(recorder)` is on as long as the recorder is.
     """
     recorder = Recorder(model, workspace)
     with recorder, around(recorder):

@@ -135,9 +135,9 @@ class Verifier:
         return answer
 
     def _learn(self, job: Job, future: Future[Evidence | Refusal]) -> None:
-        """Keep evidence."""
+        """Keep what is worth it."""
         answer = future.result()
-        if self._cache and not isinstance(answer, Refusal | Estimate):
+        if self._cache and not isinstance(answer, Estimate):
             self._cache.store(job, threads_per_check(self._jobs), answer)
 
     def static(self, job: Job) -> StaticEvidence | Refusal:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from advisor.verify.shapes import bookkeeping
 from advisor.verify.trace import FREE, WORKSPACE_ORIGIN, Recorder
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class Backward:
     spec: Spec
     dead_casts: set[int]  # those that no graph holds once autocast is left
     was_fresh: bool  # whether there were no gradients before
+    takes_view: bool  # whether the gradient that came in was a view
+
+    def of_view(self) -> Backward:
+        """The same where the gradient that comes in is a view, to which nothing is added in place: see `Recorder.observe`."""
+        return replace(self, sums=[(made, first) for made, first in self.sums if first != INCOMING], takes_view=True)
 
 
 @dataclass
@@ -72,9 +78,10 @@ class Kind:
         self.pending -= 1
         longer, shorter = sorted((self.releases, releases), key=len, reverse=True)
         together = sorted([*longer, *(each for each in shorter if each not in longer)], key=lambda release: release[0])
-        is_clear = len({argument for _, argument in together}) == len(together)
-        self.is_refused |= (self.backward is not None and self.backward != seen) or not is_clear
-        self.backward, self.releases = self.backward or seen, together
+        is_clear, known = len({argument for _, argument in together}) == len(together), self.backward
+        is_alike = known is None or seen in (known, known.of_view()) or seen.of_view() == known
+        self.is_refused |= not (is_alike and is_clear)
+        self.backward, self.releases = seen if known is None or known.takes_view else known, together
 
     def is_dead(self, cast: int) -> bool:
         """Whether autocast was the last to hold this cast of a weight: known from before, or from the block just run."""
@@ -153,6 +160,7 @@ class Run:
             self.kind.is_refused = True
         return out
 
+    @bookkeeping
     def _learn(self, out: Any, start: int, casts: set[int], convolutions: tuple[int, int], marked: Tensor | None) -> None:
         output = out[0] if type(out) is tuple and out and all(other is None for other in out[1:]) else out
         if not isinstance(output, Tensor) or output.requires_grad != (marked is not None):
@@ -189,15 +197,17 @@ class Run:
         assert self._input is not None
         return self.recorder.is_alive(*self._input)
 
+    @bookkeeping
     def _begin(self, place: int, gradients: tuple[Tensor, ...]) -> None:
         """The gradient of the block's output has come."""
         events = self.recorder.trace.events
         freed = {number for number, size in events[self._seen_until :] if size == FREE}
         self._dead = {i for i in self._held if self._allocations.numbers[i] in freed} - {self._output}
-        self._incoming = self.recorder.number_of(gradients[place])
+        self._incoming, self._takes_view = self.recorder.number_of(gradients[place]), gradients[place]._is_view()
         self._start, self._of_forward = len(events), len(self._allocations.numbers)
         self._was_fresh = all(p.grad is None for p in self.parameters)
 
+    @bookkeeping
     def _end(self, gradients: tuple[Tensor, ...]) -> None:
         """The gradient of the block's input has come, and with it all others."""
         try:
@@ -224,7 +234,8 @@ class Run:
             raise _Open
         summed = [(own.index[number], first[sums[number]]) for number in new if number in sums]
         origins = own.origins(self._of_forward)
-        return Backward(tokens, origins, summed, gradients, leaving, _spec(outgoing), self._dead, self._was_fresh), releases
+        seen = Backward(tokens, origins, summed, gradients, leaving, _spec(outgoing), self._dead, self._was_fresh, self._takes_view)
+        return seen, releases
 
 
 class _Entering(torch.autograd.Function):

@@ -10,11 +10,12 @@ from advisor import Report, Status, design
 from advisor.reading import read_request
 from tests.conftest import EXAMPLES
 
-TEXT = ("token_classification", "question_answering", "text_regression", "ranking", "text_embedding", "preference_tuning")
+TEXT = ("token_classification", "question_answering", "text_regression", "ranking", "text_embedding", "preference_tuning",
+        "masked_language_modeling")  # fmt: skip
 AUDIO = ("speech_recognition", "audio_classification", "keyword_spotting")
 TASKS = (*TEXT, *AUDIO, "contrastive_pretraining", "image_captioning", "visual_question_answering")
 METRICS = {"token_classification": "entity_f1", "question_answering": "squad_f1", "ranking": "ndcg@10", "speech_recognition": "wer",
-           "image_captioning": "cider"}  # fmt: skip
+           "image_captioning": "cider", "masked_language_modeling": "perplexity"}  # fmt: skip
 CHEAP = ("token_classification", "text_embedding", "keyword_spotting", "audio_classification")
 
 
@@ -104,3 +105,44 @@ def test_a_cheap_example_really_trains(task: str) -> None:
     report = report_of(task, "smoke")
     assert report.status is Status.DESIGNED, report.headline
     assert [check.detail for check in report.verification if check.status == "failed"] == []
+
+
+def test_encoders_go_on_gently_and_from_scratch_at_the_published_rates() -> None:
+    recipes = [asked("NLP", task, size, "8x A100 80GB", model=model, type="sequence-modeling").recipe for task, size, model in (
+        ("masked language modeling", "75k reviews", "distilbert-base-uncased"),
+        ("domain-adaptive pretraining", "30M documents", "roberta-base"),
+        ("masked language modeling, from scratch", "5M documents", "roberta-base"),
+        ("masked language modeling, from scratch", "40M documents", "ModernBERT-base"),
+    )]  # fmt: skip
+    got = [(each.model.adaptation, each.batch.effective, each.optimizer.learning_rate, each.epochs) for each in recipes if each]
+    assert got == [("full", 32, pytest.approx(3.5e-5, rel=0.02), 5), ("full", 2048, 5e-4, 1), ("scratch", 1024, 3e-4, 30),
+                   ("scratch", 4096, pytest.approx(7.5e-4, rel=0.02), 30)]  # fmt: skip
+    hidden = [{each.name: each.value for each in recipe.regularization}["masking"] for recipe in recipes if recipe]
+    assert hidden == [0.15, 0.15, 0.15, 0.3]
+
+
+def test_the_model_that_is_named_tells_which_kind_of_answer_is_meant() -> None:
+    for task, model, kind in (
+        ("question generation from passages", "t5-base", "google-t5/t5-base"),
+        ("medical question answering assistant", "meta-llama/Llama-2-7b-hf", "meta-llama/Llama-2-7b-hf"),
+        ("instruction tuning on screenshots", "llava-hf/llava-1.5-7b-hf", "llava-hf/llava-1.5-7b-hf"),
+        ("extractive QA", "bert-base-uncased", "google-bert/bert-base-uncased"),
+    ):
+        recipe = asked("NLP", task, "20k examples", model=model, type="generation").recipe
+        assert recipe is not None and recipe.model.id == kind
+
+
+def test_pretraining_a_named_encoder_is_masked_and_a_decoder_predicts_the_next_token() -> None:
+    for model, family, is_masked in (("allenai/scibert_scivocab_uncased", "bert", True), ("gpt2", "gpt2", False)):
+        recipe = asked("NLP", "continued pretraining on abstracts", "200k abstracts", model=model, type="generation").recipe
+        assert recipe is not None and family in recipe.model.id
+        assert ("masking" in {each.name for each in recipe.regularization}) is is_masked
+
+
+@pytest.mark.parametrize(
+    ("said", "loss"), [("KTO", "kto"), ("SimPO", "simpo"), ("IPO", "ipo"), ("GRPO", "grpo"), ("ORPO", "orpo"), ("DPO", "dpo")]
+)
+def test_the_objective_that_is_named_is_the_one_designed(said: str, loss: str) -> None:
+    report = asked("NLP", f"preference alignment ({said})", "20k preference pairs", type="generation")
+    assert report.recipe is not None and report.recipe.loss[0].name == loss
+    assert any("verifier" in notice.text or "judges answers" in notice.text for notice in report.warnings) is (said == "GRPO")

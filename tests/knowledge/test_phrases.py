@@ -53,8 +53,6 @@ def report_on(type_: str, domain: str, task: str) -> Report:
         ("tracking", "video", "multi-object tracking", "ByteTrack"),
         ("generation", "NLP", "retrieval augmented generation over company documents", "Ragas to measure"),
         ("question answering", "NLP", "chatbot that answers from our manuals (RAG)", "LlamaIndex or Haystack"),
-        ("pretraining", "NLP", "masked language model for Icelandic", "transformers run_mlm.py"),
-        ("generation", "NLP", "domain-adaptive pretraining of BERT on clinical notes", "transformers run_mlm.py"),
         ("segmentation", "CV", "panoptic segmentation of streets", "instance_segmentation or semantic_segmentation here"),
         ("generation", "CV", "GAN for textures", "R3GAN"),
         ("generation", "CV", "train StyleGAN2 on faces", "StyleGAN2-ADA, StyleGAN3"),

@@ -123,7 +123,7 @@ def test_an_8b_decoder_on_24_gib_gets_a_4_bit_base(knowledge: Knowledge) -> None
     assert recipe.model.adaptation == "qlora" and recipe.lora is not None and recipe.lora.base_precision == "nf4"
     assert recipe.lora.target == "all-linear" and recipe.optimizer.name == "paged_adamw_8bit"
     assert recipe.optimizer.learning_rate == pytest.approx(2e-4) and recipe.gradient_clip_norm == 0.3
-    assert recipe.schedule is not None and recipe.schedule.name == "constant" and recipe.activation_checkpointing
+    assert recipe.schedule is not None and recipe.schedule.name == "cosine" and recipe.activation_checkpointing
 
 
 @pytest.mark.parametrize(("memory", "adaptation"), [(39.9, "qlora"), (40.0, "lora"), (80.0, "lora")])

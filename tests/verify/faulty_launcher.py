@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 from advisor.errors import CheckError
+from advisor.verify import launcher
 from advisor.verify.evidence import Job, Refusal, StaticEvidence
-from advisor.verify.launcher import main
 
 MIB = 2**20
+MOST_SERVED = 6  # so that the end of a process that has answered so many shows
 EVIDENCE = StaticEvidence(parameters=1, trainable_parameters=1, buffers=0, flops_forward=2)
 
 
@@ -26,6 +27,8 @@ def misbehave(job: Job) -> StaticEvidence | Refusal:
         return EVIDENCE.model_copy(update={"parameters": int((job.memory_limit_gib or 0) * 2**30)})
     if job.build.factory == "tell_threads":
         return EVIDENCE.model_copy(update={"parameters": int(os.environ["OMP_NUM_THREADS"])})
+    if job.build.factory.startswith("tell_process"):
+        return EVIDENCE.model_copy(update={"parameters": os.getpid()})
     fault = globals().get(job.build.factory)
     if fault is not None:
         fault()
@@ -76,6 +79,31 @@ def leave_a_daemon() -> None:
     """A grandchild in a session of its own, whose parent is gone: no signal to the check's group reaches it."""
     command = f"import subprocess; subprocess.Popen(['sleep', '1234.{os.getppid()}'], start_new_session=True)"
     subprocess.run([sys.executable, "-c", command], start_new_session=True, check=True)
+
+
+def leave_a_child() -> None:
+    """In the check's own session, and not orphaned."""
+    subprocess.Popen(["sleep", f"1234.{os.getppid()}"])
+
+
+def leave_files() -> None:
+    Path("left.bin").write_bytes(b"0")
+    Path("left").mkdir()
+    Path("left", "link").symlink_to("/")
+
+
+def find_files() -> None:
+    if list(Path().iterdir()):
+        raise ValueError("there are files of another check")
+
+
+def set_a_trap() -> None:
+    os.environ["ADVISOR_TEST_TRAP"] = "set"
+
+
+def fall_into_the_trap() -> None:
+    if "ADVISOR_TEST_TRAP" in os.environ:
+        os.abort()
 
 
 def open_many_files() -> None:
@@ -198,4 +226,5 @@ def sleep_a_little() -> None:
 
 
 if __name__ == "__main__":
-    main(misbehave)
+    launcher.MOST_SERVED = MOST_SERVED
+    launcher.main(misbehave)

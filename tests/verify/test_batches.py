@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from advisor.errors import CheckError
-from advisor.verify.batches import compute_loss, make_batch
+from advisor.recipe import Named
+from advisor.verify.batches import compute_loss, loss_of, make_batch
 from advisor.verify.build import build_model, make_optimizer, parameter_groups
-from tests.verify.jobs import TINY_BERT, bert_job, mlp_job, timm_job
+from tests.verify.jobs import TINY_BERT, TINY_DECODER, bert_job, decoder_job, mlp_job, timm_job
 
 
 def test_shapes_and_types_are_the_same_on_meta_as_on_the_cpu() -> None:
@@ -21,6 +24,28 @@ def test_shapes_and_types_are_the_same_on_meta_as_on_the_cpu() -> None:
 def test_token_ids_stay_within_the_vocabulary() -> None:
     ids = make_batch(bert_job({**TINY_BERT, "vocab_size": 20}), 8, "cpu")["input_ids"]
     assert 8 <= int(ids.min()) <= int(ids.max()) < 20
+
+
+def test_of_a_masked_language_model_the_recipe_s_share_is_hidden_and_asked_for() -> None:
+    job = bert_job(TINY_BERT).model_copy(update={"task": "masked_language_modeling"})
+    length = job.recipe.input.sequence_length or 0
+    recipe = job.recipe.model_copy(update={"regularization": [Named(name="masking", value=0.25)]})
+    for made, share in ((job, 0.15), (job.model_copy(update={"recipe": recipe}), 0.25)):
+        batch = make_batch(made, 3, "cpu", torch.Generator().manual_seed(0))
+        hidden = batch["labels"] != -100
+        assert hidden.sum(-1).tolist() == [round(share * length)] * 3
+        assert batch["input_ids"][hidden].unique().numel() == 1 and (batch["labels"][hidden] >= 8).all()
+        loss = compute_loss(build_model(made, "cpu"), batch, made).detach()
+        assert float(loss) == pytest.approx(math.log(TINY_BERT["vocab_size"]), rel=0.1)
+
+
+@pytest.mark.parametrize("objective", ["dpo", "ipo", "kto", "orpo", "simpo", "grpo"])
+def test_each_objective_of_preferences_raises_the_chosen_answer_and_lowers_the_rejected(objective: str) -> None:
+    job = decoder_job(TINY_DECODER, loss=[{"name": objective}]).model_copy(update={"task": "preference_tuning"})
+    batch = make_batch(job, 4, "cpu", torch.Generator().manual_seed(0))
+    policy = (-10 - torch.rand(4, 2)).requires_grad_()
+    loss_of((policy, batch["references"]), batch, job).backward()
+    assert policy.grad is not None and (policy.grad[:, 0] < 0).all() and (policy.grad[:, 1] > 0).all()
 
 
 def test_the_same_generator_gives_the_same_batch() -> None:

@@ -202,12 +202,13 @@ def test_a_check_that_eats_memory_is_stopped_at_its_limit(verifier: Verifier, fo
 
 
 def assert_nothing_runs(folder: Path) -> None:
-    """The launcher has no children, nothing sleeps for it, and no job's folder is left."""
+    """The launcher has no children but those that wait for another check, nothing sleeps for it, and no file is left."""
     launcher = launchers()[0]
-    wait_until(lambda: not launcher.children(recursive=True))
+    wait_until(lambda: not any(child.children() for child in launcher.children()))
     sleeper = ["sleep", f"1234.{launcher.pid}"]  # the tests beside this one have launchers and sleepers of their own
     wait_until(lambda: not any(process.info["cmdline"] == sleeper for process in psutil.process_iter(["cmdline"])))
-    assert [path.name for path in folder.glob("*/*")] == ["launcher.log"]
+    assert len(launcher.children()) <= 1
+    assert [path.name for path in folder.glob("*/**/*") if not path.is_dir()] == ["launcher.log"]
 
 
 def wait_until(is_so: object, seconds: float = 30.0) -> None:
@@ -216,6 +217,54 @@ def wait_until(is_so: object, seconds: float = 30.0) -> None:
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def process_of(verifier: Verifier, job: Job) -> int:
+    answer = verifier.static(job)
+    assert isinstance(answer, StaticEvidence), answer
+    return answer.parameters
+
+
+def test_static_checks_of_ordinary_limits_share_a_process_for_a_while(folder: Path) -> None:
+    with Verifier(command=_FAULTY) as verifier:
+        found = [process_of(verifier, faulty(f"tell_process_{number}")) for number in range(10)]
+        assert [found.count(process) for process in dict.fromkeys(found)] == [7, 3]
+        assert process_of(verifier, faulty("tell_process", memory_limit_gib=1.0)) not in found
+        assert process_of(verifier, faulty("tell_process").model_copy(update={"cross_check": True})) not in found
+        assert process_of(verifier, faulty("tell_process_last")) == found[-1]
+
+
+@pytest.mark.parametrize("fault", ["raise_value_error", "segfault"])
+def test_a_process_that_refused_gets_no_further_check(folder: Path, fault: str) -> None:
+    with Verifier(command=_FAULTY) as verifier:
+        first = process_of(verifier, faulty("tell_process"))
+        assert isinstance(verifier.static(faulty(fault)), Refusal)
+        assert process_of(verifier, faulty("tell_process_again")) != first
+
+
+def test_what_an_earlier_check_left_behind_makes_no_later_one_fail(folder: Path) -> None:
+    with Verifier(command=_FAULTY) as verifier:
+        first = process_of(verifier, faulty("tell_process"))
+        for name in ("leave_files", "find_files", "set_a_trap"):
+            assert isinstance(verifier.static(faulty(name)), StaticEvidence), name
+        assert process_of(verifier, faulty("tell_process_again")) == first
+        assert isinstance(verifier.static(faulty("fall_into_the_trap")), StaticEvidence), "asked again in a process of its own"
+
+
+def test_a_process_that_left_a_process_behind_is_ended_with_it(folder: Path) -> None:
+    with Verifier(command=_FAULTY) as verifier:
+        first = process_of(verifier, faulty("tell_process"))
+        assert isinstance(verifier.static(faulty("leave_a_child")), StaticEvidence)
+        launcher = launchers()[-1]
+        wait_until(lambda: not launcher.children(recursive=True))
+        assert process_of(verifier, faulty("tell_process_again")) != first
+
+
+def test_a_kept_process_that_dies_meanwhile_is_replaced(folder: Path) -> None:
+    with Verifier(command=_FAULTY) as verifier:
+        first = process_of(verifier, faulty("tell_process"))
+        os.kill(first, signal.SIGKILL)
+        assert process_of(verifier, faulty("tell_process_again")) != first
 
 
 def test_several_checks_run_at_once_when_allowed(folder: Path) -> None:

@@ -8,20 +8,19 @@ import sys
 
 import pytest
 
-from advisor.verify import launcher
+from advisor.verify import libraries
 from advisor.verify.evidence import Target
 from advisor.verify.hardware import Gpu, Hardware
+from advisor.verify.light_imports import NVML_ANSWERS
 from advisor.verify.placing import choose_device
 from advisor.verify.verifier import _environment
 from tests.verify.jobs import mlp_job
 
 IMPORT_ALL_AND_FORK = """
 import os, sys
-from advisor.verify import launcher
-own = launcher.Launcher.__new__(launcher.Launcher)
-own._imported = set()
+from advisor.verify.libraries import import_for
 for check in ("static", "smoke", "deploy"):
-    own._prepare(sys.argv[1:], check)
+    import_for(sys.argv[1:], check, ())
 import torch
 if os.fork() == 0:
     print("lost" if torch.cuda._is_in_bad_fork() else "kept", flush=True)
@@ -43,15 +42,15 @@ def import_and_fork(*libraries: str, **changes: str | None) -> str:
 
 @pytest.mark.slow
 def test_no_library_that_the_launcher_imports_takes_cuda_from_its_checks() -> None:
-    assert import_and_fork(*launcher._MODULES) == "kept"
-    assert import_and_fork("diffusers", **{launcher.NVML_ANSWERS: None}) == "lost", "the test can fail: diffusers asks when imported"
+    assert import_and_fork(*libraries.MODULES) == "kept"
+    assert import_and_fork("diffusers", **{NVML_ANSWERS: None}) == "lost", "the test can fail: diffusers asks when imported"
 
 
 def test_what_starts_cuda_when_imported_is_left_to_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(launcher._STARTS_CUDA, "peft", "yaml")
-    assert launcher._starts_cuda("peft") and not launcher._starts_cuda("timm")
-    monkeypatch.setitem(launcher._STARTS_CUDA, "peft", "that_nobody_installed")
-    assert not launcher._starts_cuda("peft")
+    monkeypatch.setitem(libraries._STARTS_CUDA, "peft", "yaml")
+    assert libraries.starts_cuda("peft") and not libraries.starts_cuda("timm")
+    monkeypatch.setitem(libraries._STARTS_CUDA, "peft", "that_nobody_installed")
+    assert not libraries.starts_cuda("peft")
 
 
 def test_a_gpu_that_was_lost_to_an_import_is_said_and_the_cpu_used(monkeypatch: pytest.MonkeyPatch) -> None:

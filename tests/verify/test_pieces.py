@@ -57,6 +57,18 @@ def test_evidence_put_together_from_pieces_is_that_of_a_whole_check(tmp_path: Pa
         assert bare(check_static(job, pieces)) == bare(check_static(job)), job
 
 
+@pytest.mark.slow
+def test_evidence_from_a_shared_process_is_that_from_one_of_its_own() -> None:
+    jobs = [on(make(), card) for make in CHANGES for card in (CARDS[0], CARDS[3])]
+    with Verifier() as shared, Verifier() as own:
+        alone = [own.static(job.model_copy(update={"memory_limit_gib": 4.0})) for job in jobs]
+        for seed, order in enumerate((jobs, jobs[::-1])):  # the seed makes it another check, of which the parts are known
+            for job in order:
+                answer, expected = shared.static(job.model_copy(update={"seed": seed})), alone[jobs.index(job)]
+                assert isinstance(answer, StaticEvidence) and isinstance(expected, StaticEvidence)
+                assert bare(answer) == bare(expected), job
+
+
 def test_another_device_finds_everything_but_its_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job, pieces = on(mlp_job(precision="bf16"), CARDS[1]), Pieces(tmp_path, tmp_path)
     first = check_static(job, pieces)

@@ -32,19 +32,19 @@ def traced_images(job: Job, batch: int) -> Trace:
 
 @pytest.mark.parametrize("lengths", [[128] * 4, [100, 128, 77, 90], [32, 64, 16, 128]])
 def test_batches_of_changing_lengths_are_worked_out_from_two_lengths(lengths: list[int]) -> None:
-    scaled = Scaled(traced_texts([128] * 3), traced_texts([64] * 2), 0.5)
+    scaled = Scaled(traced_texts([128] * 3), traced_texts([64] * 2), 128, 64)
     direct = traced_texts(lengths)
-    worked_out = scaled.at([length / 128 for length in lengths])
+    worked_out = scaled.at(lengths)
     assert reserved_peak(worked_out)[0] == pytest.approx(reserved_peak(direct.events)[0], rel=0.002)
 
 
 @pytest.mark.parametrize("batch", [4, 24, 57])
 def test_every_batch_is_worked_out_from_two(batch: int) -> None:
     job = timm_job("resnet18")
-    scaled = Scaled(traced_images(job, 16), traced_images(job, 8), 0.5)
-    assert reserved_peak(scaled.at([batch / 16] * 2)) == reserved_peak(traced_images(job, batch).events)
+    scaled = Scaled(traced_images(job, 16), traced_images(job, 8), 16, 8)
+    assert reserved_peak(scaled.at([batch] * 2)) == reserved_peak(traced_images(job, batch).events)
 
 
 def test_another_program_is_noticed() -> None:
     with pytest.raises(ChangedProgram):
-        Scaled(traced_images(timm_job("resnet18"), 8), traced_images(timm_job("resnet34"), 4), 0.5)
+        Scaled(traced_images(timm_job("resnet18"), 8), traced_images(timm_job("resnet34"), 4), 8, 4)

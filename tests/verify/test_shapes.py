@@ -86,3 +86,38 @@ def test_without_initialization_only_values_on_meta_stay_as_they_are() -> None:
     for one, other in zip(light.parameters(), whole.parameters(), strict=True):
         assert (one.shape, one.stride(), one.dtype, one.device) == (other.shape, other.stride(), other.dtype, other.device)
     assert bool((real.bias == 2).all())
+
+
+def _batch_norm(x: Tensor, training: bool) -> tuple[Tensor, ...]:
+    channels = [meta(x.shape[1]) for _ in range(4)]
+    return torch.ops.aten.native_batch_norm(x, *channels, training, 0.1, 1e-5)
+
+
+def _batch_norm_backward(x: Tensor) -> tuple[Tensor | None, ...]:
+    channels = [meta(x.shape[1]) for _ in range(5)]
+    return torch.ops.aten.native_batch_norm_backward(x, x, *channels, True, 1e-5, [True, False, True])
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (7, 3, 4, 5), (7, 3, 8, 9), (1, 3, 4, 5), (7, 3, 1, 1), (7, 3, 1, 5), (7, 3), (3, 7, 2)])
+@pytest.mark.parametrize("layout", ["rows", "channels_last", "transposed", "cut"])
+def test_what_was_learnt_of_one_batch_holds_for_another(shape: tuple[int, ...], layout: str) -> None:
+    def compute(x: Tensor) -> list[Tensor | None]:
+        whole = [x + x, x * 2, x > 0, x / x.to(torch.bfloat16), x + meta(x.shape[-1]), torch.where(x > 0, x, x)]
+        if x.is_contiguous():
+            whole += [*_batch_norm(x, True), *_batch_norm(x, False), *_batch_norm_backward(x)]
+        return [*whole, F.gelu(x), F.relu(x), torch.ops.aten.threshold_backward(x, x, 0)]
+
+    def described(tensors: list[Tensor | None]) -> list[Any]:
+        return [None if t is None else (t.shape, t.stride(), t.dtype) for t in tensors]
+
+    x = meta(*shape)
+    if layout == "channels_last":
+        x = x.to(memory_format=torch.channels_last) if x.ndim == 4 else x
+    elif layout == "transposed":
+        x = x.transpose(0, 1)
+    elif layout == "cut":
+        x = meta(*shape[:-1], 2 * shape[-1])[..., : shape[-1]]
+    with MetaOperators():
+        compute(meta(4, 3, 6, 7))
+        shortened = compute(x)
+    assert described(shortened) == described(compute(x))
