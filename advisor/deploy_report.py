@@ -109,7 +109,7 @@ def _compare(variant: Variant, evidence: DeployEvidence, asked: Asked) -> tuple[
 
 
 def _pace(variant: Variant) -> float:
-    """The time as a multiple of what it is compared with; not a number where it is too slow here to be timed."""
+    """The time as a multiple of what it is compared with; not a number where it was not timed."""
     if variant.latency is None or variant.original_latency is None:
         return math.nan
     return variant.latency.median_ms / variant.original_latency.median_ms
@@ -117,7 +117,7 @@ def _pace(variant: Variant) -> float:
 
 def _times(ratio: float, less: str, more: str) -> str:
     if math.isnan(ratio):
-        return f"too slow here to be timed: not known to be {less}"
+        return f"not timed here: not known to be {less}"
     if abs(ratio - 1) <= MARGIN:
         return f"no {less}"
     return f"{1 / ratio:.3g} times {less}" if ratio < 1 else f"{ratio:.3g} times {more}"

@@ -14,6 +14,7 @@ from advisor.verify.evidence import Agreement, Timing
 
 FEWEST_RUNS, MOST_RUNS = 3, 30
 PAIRED_S = 1.5  # of both versions together; a slow model is run FEWEST_RUNS times, however long that takes
+GLANCE_S = 0.3  # where the target is another machine, of which these times say nothing
 
 
 def compare(original: Tensor, other: Tensor, limit: float | None, classes: int | None) -> Agreement:
@@ -33,11 +34,11 @@ def compare(original: Tensor, other: Tensor, limit: float | None, classes: int |
     )
 
 
-def time_in_turns(one: Callable[[], object], other: Callable[[], object]) -> tuple[Timing, Timing]:
+def time_in_turns(one: Callable[[], object], other: Callable[[], object], seconds: float = PAIRED_S) -> tuple[Timing, Timing]:
     """Both versions timed in turns after a warm run each, so that what else the machine does falls on both."""
     times: tuple[list[float], list[float]] = ([], [])
     one(), other()
-    end = time.monotonic() + PAIRED_S
+    end = time.monotonic() + seconds
     with torch.no_grad():
         while len(times[0]) < FEWEST_RUNS or (len(times[0]) < MOST_RUNS and time.monotonic() < end):
             for run, taken in zip((one, other), times, strict=True):

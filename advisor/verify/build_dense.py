@@ -22,6 +22,7 @@ BACKGROUND = 1  # torchvision's two-stage detectors count the background as clas
 _TWO_STAGE = ("fasterrcnn", "maskrcnn")
 _FIXED_SIZE = ("ssd",)  # built for one size, to which their own transform resizes
 _REGIONS, _FEW_REGIONS = 512, 64  # that a second stage learns from: torchvision's `box_batch_size_per_image`, and a reduced copy's
+_COARSE = [8, 14, 14]  # frames and pixels from one patch to the next in a reduced copy: fewer, but two in each direction to the end
 _NARROW = 64  # channels of the first stage in a reduced copy, a multiple of the usual 32 normalization groups
 
 
@@ -36,11 +37,24 @@ def build_torchvision(job: Job) -> nn.Module:
     try:
         if detects and name.startswith(_TWO_STAGE) and _on_meta() and not name.endswith("_v2"):
             return _with_frozen_norm(models.detection, name, settings)
-        return models.get_model(name, weights=None, **({"weights_backbone": None} if _has_backbone(job) else {}), **settings)
+        made: nn.Module = models.get_model(name, weights=None, **({"weights_backbone": None} if _has_backbone(job) else {}), **settings)
     except ValueError as error:
         raise CheckError(f"torchvision has no model {name!r}{did_you_mean(name, models.list_models())}") from error
     except TypeError as error:
         raise CheckError(f"torchvision's {name!r} does not take its settings: {error}") from error
+    if name.startswith("mvit"):
+        _freeze_what_is_never_read(made)
+    return made
+
+
+def _freeze_what_is_never_read(model: nn.Module) -> None:
+    """MViT answers by its class token, which looks without positions and is not pooled: those of the last block change nothing."""
+    attention: Any = model.get_submodule("blocks")[-1].attn
+    pooling = attention.pool_q.pool if attention.pool_q is not None else None
+    unread = [getattr(attention, f"rel_pos_{axis}", None) for axis in "hwt"] + [getattr(pooling, "weight", None)]
+    for parameter in unread:
+        if parameter is not None:
+            parameter.requires_grad_(False)
 
 
 def _has_backbone(job: Job) -> bool:
@@ -143,6 +157,10 @@ def narrower(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
     if job.build.library == "torchvision" and job.build.factory.startswith(_TWO_STAGE):
         proposals = {f"rpn_post_nms_top_n_{mode}": 2 * _FEW_REGIONS for mode in ("train", "test")}
         yield f"{_FEW_REGIONS} regions instead of {_REGIONS} an image", {"box_batch_size_per_image": _FEW_REGIONS, **proposals}
+    elif job.build.library == "torchvision" and job.build.factory.startswith("mvit"):
+        yield f"patches of {' x '.join(map(str, _COARSE))} instead of 2 x 4 x 4 frames and pixels", {"patch_embed_stride": _COARSE}
+    elif config.get("model_type") == "rf_detr":  # each group learns from every box, so that one shows what all do
+        yield "one group of queries instead of 13", {"group_detr": 1}
     elif job.build.library == "segmentation_models_pytorch":
         yield "the encoder resnet18", {"encoder_name": "resnet18"}
     elif job.build.library == "dynamic_network_architectures":

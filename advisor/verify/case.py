@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from advisor.errors import CheckError
-from advisor.verify.agreement import compare, time_in_turns
+from advisor.verify.agreement import GLANCE_S, PAIRED_S, compare, time_in_turns
 from advisor.verify.evidence import Job, Variant
 from advisor.verify.served import Served, class_axis, inputs_of, serve
 
@@ -26,19 +26,28 @@ SLOW_S = 1.0  # of processor time for one sample
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a model: `run` maps inputs to the main output, `bytes` is what its file takes."""
+    """One version of a model: `run` maps inputs to the main output, `bytes` is what its file takes.
+
+    `is_stand_in`: it computes the right numbers in another way than the version would, so that its time says nothing.
+    """
 
     what: str
     run: Callable[[Inputs], Tensor]
     bytes: int
+    is_stand_in: bool = False
 
 
 class Case:
-    """One model under its techniques. `samples` is the batch that outputs are compared on; files go to `folder`."""
+    """One model under its techniques. `samples` is the batch that outputs are compared on; files go to `folder`.
 
-    def __init__(self, job: Job, samples: int, folder: Path) -> None:
+    Times are taken at length where they count: on a CPU like the target's, of a model that is not `reduced`.
+    """
+
+    def __init__(self, job: Job, samples: int, folder: Path, *, reduced: bool = False) -> None:
         self.job, self.folder = job, folder
+        self._timing_s = PAIRED_S if job.target.kind == "cpu" and not reduced else GLANCE_S
         self.served: Served = serve(job)
+        self.served.requires_grad_(False)  # exporters trace a backward pass beside the forward one where there are gradients
         self.inputs, self.one = inputs_of(self.served, job, samples), inputs_of(self.served, job, 1)
         with torch.no_grad():
             self.outputs: Tensor = self.served(*self.inputs)
@@ -88,7 +97,7 @@ class Case:
     def compare(self, name: str, version: Version, against: Version, limit: float | None, detail: str) -> Variant:
         """Outputs against the original's; size and time against what this version would replace. Batch 1 in time.
 
-        A version that is slow here, as float16 is on most CPUs, is compared on one sample and not timed.
+        A version that is slow here is compared on one sample and not timed.
         """
         one, new, old, begun = self.one, None, None, time.process_time()
         try:
@@ -97,10 +106,11 @@ class Case:
             one, detail = self.inputs, f"{detail}; it takes batches of {len(self.outputs)} alone, and is timed on one"
             given = version.run(one)
         if time.process_time() - begun > SLOW_S:
-            wanted = self.original.run(one)
+            wanted, detail = self.original.run(one), f"{detail}; too slow here to be timed"
         else:
             given, wanted = version.run(self.inputs), self.outputs
-            new, old = time_in_turns(partial(version.run, one), partial(against.run, one))
+            if not version.is_stand_in:
+                new, old = time_in_turns(partial(version.run, one), partial(against.run, one), self._timing_s)
         return Variant(
             name=name,
             status="made",

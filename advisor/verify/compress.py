@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from advisor.verify.case import Case, Inputs, Version, version_of
+from advisor.verify.case import Case, Inputs, Version, state_bytes, version_of
 from advisor.verify.evidence import Variant
 
 # Root mean square of the error over that of the outputs. A random network of some fifty layers stays well below these; one whose
@@ -17,12 +17,27 @@ _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def check_half(case: Case, name: str) -> Variant:
-    """All weights and floating-point inputs in 16 bits."""
+    """All weights and floating-point inputs in 16 bits. A CPU without such arithmetic takes minutes for a convolution: there they are
+    rounded to 16 bits and computed with in fp32."""
     form = name.removeprefix("compress.")
-    kind = _TYPES[form]
-    half = version_of(copy.deepcopy(case.served).to(kind), form)
+    kind, is_here = _TYPES[form], computes(form)
+    model = copy.deepcopy(case.served).to(kind)
+    size = state_bytes(model)
+    half = version_of(model if is_here else model.float(), form)
 
     def run(inputs: Inputs) -> Tensor:
-        return half.run(tuple(each.to(kind) if each.is_floating_point() else each for each in inputs))
+        rounded = (each.to(kind) if each.is_floating_point() else each for each in inputs)
+        return half.run(tuple(rounded if is_here else (each.float() if each.is_floating_point() else each for each in rounded)))
 
-    return case.compare(name, Version(form, run, half.bytes), case.original, LIMITS[form], f"weights and inputs in {form}, PyTorch")
+    detail = f"weights and inputs in {form}, PyTorch"
+    if not is_here:
+        detail = f"weights and inputs rounded to {form} and computed with in fp32, for this CPU has no {form} arithmetic"
+    return case.compare(name, Version(form, run, size, is_stand_in=not is_here), case.original, LIMITS[form], detail)
+
+
+def computes(form: str) -> bool:
+    """Whether this CPU computes in it, by what oneDNN says of it; a build without oneDNN is taken to."""
+    try:
+        return bool(getattr(torch.ops.mkldnn, f"_is_mkldnn_{form}_supported")())
+    except (AttributeError, RuntimeError):
+        return True

@@ -19,7 +19,7 @@ def check_pruning(case: Case) -> Variant:
     """One round, by magnitude. Outputs change until the network is fine-tuned: they only have to keep their shape and be finite."""
     import torch_pruning as tp
 
-    model = copy.deepcopy(case.served)
+    model = copy.deepcopy(case.served).requires_grad_()  # its graph of what depends on what is autograd's
     heads = [layer for layer in model.modules() if getattr(layer, "out_features", None) == case.outputs.shape[-1]]
     tp.pruner.MagnitudePruner(
         model, case.one, importance=tp.importance.GroupMagnitudeImportance(p=2), pruning_ratio=PRUNED_SHARE, ignored_layers=heads

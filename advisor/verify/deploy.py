@@ -57,14 +57,15 @@ def run_deploy(job: Job) -> DeployEvidence:
     settle_threads()
     threads = torch.get_num_threads()
     small, reduced = _reduce(_alone(job))
+    cut = [words for words in reduced if not words.startswith("batch ")]
     deadline = start + SHARE * job.time_limit_s
     with _silence():
-        case = Case(small, small.recipe.batch.per_device, Path.cwd())
+        case = Case(small, small.recipe.batch.per_device, Path.cwd(), reduced=bool(cut))
         variants = [_attempt(case, name, begun, deadline) for name in techniques.techniques(job.recipe)]
     return DeployEvidence(
         device=f"{detect().cpu}, {threads} thread{'s' * (threads > 1)}",
         threads=threads,
-        reduced=[words for words in reduced if not words.startswith("batch ")],
+        reduced=cut,
         variants=variants,
         seconds=time.monotonic() - start,
         versions={"torch": str(torch.__version__), "python": platform.python_version()},

@@ -1,4 +1,8 @@
-"""A process that may write nowhere but where it is told: Linux's Landlock, which needs no privileges and cannot be undone."""
+"""A process that may write nowhere but where it is told: Linux's Landlock, which needs no privileges and cannot be undone.
+
+It covers what files hold and which there are, not whose they are: modes, owners, times and extended attributes of the user's own
+files can still be changed (landlock(7), "current limitations").
+"""
 
 from __future__ import annotations
 

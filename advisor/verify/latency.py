@@ -16,11 +16,10 @@ from advisor.verify.evidence import Job
 from advisor.verify.measuring import PeakMemory
 from advisor.wire import Basis, Quantity
 
-WARM_RUNS = 3
-MOST_RUNS = 50
-RUNS_ELSEWHERE = 20  # where another machine is meant, so that nothing depends on these times
+WARM_RUNS = 2
+MOST_RUNS, RUNS_ELSEWHERE = 50, 10  # fewer where another machine is meant, so that nothing depends on these times
 FEWEST_RUNS = 5  # below that, a 95th percentile would be the maximum of a handful
-LONGEST_S = 6.0  # for one sample, and half of it or less for the batch: someone waits
+LONGEST_S, ELSEWHERE_S = 6.0, 1.0  # for one sample, and half of it for the batch: someone waits. The fewest runs may take longer
 TIME_SHARE = 0.5  # of the time that is left, where that is less
 THROUGHPUT_BATCH = 32  # from which on throughput hardly grows on CPUs and small GPUs
 MEMORY_SHARE = 0.5  # of what is free, for the activations of the batch
@@ -43,9 +42,11 @@ def measure_inference(job: Job, place: Place, free_bytes: float, deadline: float
     """
     model = build_model(job, str(place.device))
     memory = PeakMemory(place.device)
-    seconds = min(LONGEST_S, (deadline - time.monotonic()) * TIME_SHARE)
-    most, rest = (MOST_RUNS, seconds / 2) if job.target.is_here else (RUNS_ELSEWHERE, seconds / 4)
-    times = _time(_run(model, job, place, 1), seconds, most)
+    most, longest = (MOST_RUNS, LONGEST_S) if job.target.is_here else (RUNS_ELSEWHERE, ELSEWHERE_S)
+    left = deadline - time.monotonic()
+    seconds = min(longest, left * TIME_SHARE)
+    rest = seconds / 2
+    times = _time(_run(model, job, place, 1), seconds, most, deadline)
     if len(times) < FEWEST_RUNS:
         return {}
     figures = _spread(times, f"{len(times)} warm runs, batch 1, random weights, {place.name}", "")
@@ -54,7 +55,7 @@ def measure_inference(job: Job, place: Place, free_bytes: float, deadline: float
     size = int(min(THROUGHPUT_BATCH, job.recipe.batch.per_device, rest / each, free_bytes * MEMORY_SHARE / sample_bytes))
     if size < 2:
         return figures
-    times = _time(_run(model, job, place, size), rest, most)
+    times = _time(_run(model, job, place, size), rest, most, deadline)
     if len(times) < FEWEST_RUNS:
         return figures
     source = f"{len(times)} warm runs, batch {size}, random weights, {place.name}"
@@ -74,15 +75,15 @@ def _run(model: nn.Module, job: Job, place: Place, size: int) -> Callable[[], No
     return run
 
 
-def _time(run: Callable[[], None], seconds: float, most: int) -> list[float]:
-    """Milliseconds of each run after the first few, for so many seconds and runs at most."""
+def _time(run: Callable[[], None], seconds: float, most: int, deadline: float) -> list[float]:
+    """Milliseconds of each run after the first few, for so many seconds and runs at most; of the fewest, as long as there is time."""
     times, end = [], time.monotonic() + seconds
     for number in range(WARM_RUNS + most):
         start = time.perf_counter()
         run()
         if number >= WARM_RUNS:
             times.append(1000 * (time.perf_counter() - start))
-        if time.monotonic() > end:
+        if time.monotonic() > (end if len(times) >= FEWEST_RUNS else deadline):
             break
     return times
 

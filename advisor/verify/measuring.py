@@ -18,7 +18,21 @@ _RESET_PEAK = "5"  # proc(5), clear_refs: the peak of resident memory begins ane
 
 
 def speed(device: torch.device) -> float:
-    """Floating-point operations a second of a matrix product in fp32."""
+    """Floating-point operations a second of a matrix product in fp32: of the fastest, which nothing else held up."""
+    return 2 * SPEED_SIZE[device.type] ** 3 / min(_products(device))
+
+
+def settle_threads() -> None:
+    """Go on with one thread where that is faster: two of them on a processor that others use wait for each other all the time."""
+    cpu, many = torch.device("cpu"), torch.get_num_threads()
+    together = statistics.median(_products(cpu))
+    torch.set_num_threads(1)
+    if statistics.median(_products(cpu)) > together:
+        torch.set_num_threads(many)
+
+
+def _products(device: torch.device) -> list[float]:
+    """Seconds of a few matrix products."""
     size = SPEED_SIZE[device.type]
     left = torch.rand(size, size, device=device)
     times = []
@@ -26,16 +40,7 @@ def speed(device: torch.device) -> float:
         start = time.perf_counter()
         float((left @ left)[0, 0])  # reading a value waits for a GPU
         times.append(time.perf_counter() - start)
-    return 2 * size**3 / statistics.median(times)
-
-
-def settle_threads() -> None:
-    """Go on with one thread where that is faster: two of them on a processor that others use wait for each other all the time."""
-    together = speed(torch.device("cpu"))
-    many = torch.get_num_threads()
-    torch.set_num_threads(1)
-    if speed(torch.device("cpu")) < together:
-        torch.set_num_threads(many)
+    return times
 
 
 class PeakMemory:

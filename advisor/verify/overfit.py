@@ -96,13 +96,15 @@ def overfit(
     enough: Callable[[float], float],
     learnt: Callable[[Subject, Trail], bool] = lambda subject, trail: True,
     deadline: float,
+    comfort_s: float = math.inf,
 ) -> None:
     """Train at the recipe's own rates and schedule; where that does not lower the loss enough, go on at `probe_rate` or above.
 
     `enough` says which loss is low enough, given the first; `learnt` looks, once it is, at what was learnt. The run stops at
-    `deadline` (of time.monotonic), and at the first loss or gradient that is not finite.
+    `deadline` (of time.monotonic), and at the first loss or gradient that is not finite; the steps beyond the recipe's own after
+    `comfort_s` of processor time as well, which a busy machine does not use up while it does something else.
     """
-    trail.before = mark(subject.model)
+    trail.before, begun = mark(subject.model), time.process_time()
     rates = base_rates(subject)
     train(subject, trail, rates, rate_factors(subject.job.recipe, own_steps), deadline)
     trail.own_steps = len(trail.applied)
@@ -112,7 +114,7 @@ def overfit(
         trail.probe_rate = max(highest, probe_rate)
         rates = [rate * trail.probe_rate / highest for rate in rates]
         for step in range(1, probe_steps + 1):
-            if not _step(subject, trail, rates, deadline):
+            if time.process_time() - begun > comfort_s or not _step(subject, trail, rates, deadline):
                 break
             trail.is_exhausted = step == probe_steps
             if step % STEPS_BETWEEN_LOOKS == 0 and _is_done(subject, trail, learnt):

@@ -20,12 +20,16 @@ from advisor.verify.two_views import narrower_heads
 GIB = 2**30
 FORWARD_AND_BACKWARD = 3  # the backward pass costs twice the forward: arXiv:2001.08361, section 2.1
 BYTES_TO_BUILD = 4  # models are built in fp32
+# AdamW reads weight, gradient and two averages, and writes three of them; clipping and zeroing touch the gradient again: some forty
+# bytes a parameter, and a CPU moves about as many bytes as it does operations in a small training step.
+UPDATE_FLOPS = 40
+_FEW_TRAIN = ("lora", "qlora", "linear_probe")
 
 # How small a copy may get: enough for every kind of layer to be there, and for a batch to have statistics.
 SMALLEST_BATCH = 4
 SMALLEST_IMAGE = 96
-SMALLEST_BY_TASK = {"volume_segmentation": 96, "object_detection": 320}
-# below which a U-Net of six stages normalizes over a handful of voxels, and a detector has fewer places than the 300 it picks
+SMALLEST_BY_TASK = {"volume_segmentation": 64, "object_detection": 320}
+# below which a U-Net of six stages normalizes over one voxel, and a detector has fewer places than the 300 it picks
 SMALLEST_SEQUENCE = 32
 SMALLEST_CLIP = 1.0  # seconds
 SMALLEST_DEPTH = 2
@@ -38,6 +42,7 @@ _IMAGE_GRID = 32  # the usual product of a backbone's strides
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
 _WIDTHS = (
     "hidden_size",
+    "out_hidden_size",
     "pooler_hidden_size",
     "embedding_size",
     "intermediate_size",
@@ -98,7 +103,7 @@ def _excess(job: Job, limits: Limits) -> float:
     """How many times too large the job is; at most 1 where it fits. The costly things are looked at only where the cheap ones fit."""
     need = weight_bytes(job) / limits.memory_bytes
     if need <= 1:
-        need = FORWARD_AND_BACKWARD * operations(job) * _samples(job) / limits.step_flops
+        need = (FORWARD_AND_BACKWARD * operations(job) * _samples(job) + _update(job)) / limits.step_flops
     return need if need > 1 else max(need, training_bytes(job) / limits.memory_bytes)
 
 
@@ -144,6 +149,13 @@ def training_bytes(job: Job) -> float:
     return predicted.total if predicted else 0.0
 
 
+def _update(job: Job) -> float:
+    """What changing every parameter costs in FLOPs: of a small batch and a large vocabulary it is the most."""
+    if job.recipe.optimizer.name == "none" or job.recipe.model.adaptation in _FEW_TRAIN:
+        return 0.0
+    return UPDATE_FLOPS * weight_bytes(job) / BYTES_TO_BUILD
+
+
 def _samples(job: Job) -> int:
     return job.recipe.batch.per_device * min(2, job.recipe.batch.accumulation)
 
@@ -168,9 +180,14 @@ def _cut_sample(job: Job, need: float) -> Cuts:
         wanted = int(sample.image_size / need ** (1 / (3 if is_volume else 2))) // grid * grid
         size = max(math.ceil(_smallest(job) / grid) * grid, wanted)
         if size < sample.image_size:
-            smaller = _with_recipe(job, input=sample.model_copy(update={"image_size": size}))
+            words, changes = f"images of {size} x {size} instead of {sample.image_size} x {sample.image_size} pixels", {"image_size": size}
+            length = sample.sequence_length or 0
+            if length > SMALLEST_SEQUENCE:  # the text beside the image
+                changes["sequence_length"] = max(SMALLEST_SEQUENCE, int(length / need))
+                words += f" and sequences of {changes['sequence_length']} instead of {length} tokens"
+            smaller = _with_recipe(job, input=sample.model_copy(update=changes))
             if _builds(smaller):
-                yield "sample", f"images of {size} x {size} instead of {sample.image_size} x {sample.image_size} pixels", smaller
+                yield "sample", words, smaller
     if sample.kind == "audio" and sample.seconds and sample.seconds > SMALLEST_CLIP:
         clip = max(SMALLEST_CLIP, round(sample.seconds / need, 1))
         smaller = _with_recipe(job, input=sample.model_copy(update={"seconds": clip}))
@@ -212,7 +229,8 @@ def _windowed(job: Job) -> dict[str, Any]:
 
 def _cut_depth(job: Job, need: float) -> Cuts:
     for words, changes in narrower(job):
-        yield "depth", words, _with_config(job, changes)
+        job = _with_config(job, changes)
+        yield "parts", words, job
     if job.build.library == "timm":
         heads = narrower_heads(job.build.config)
         for shallow in _ONE_BLOCK_A_STAGE:
@@ -293,7 +311,9 @@ def _narrow(widths: dict[str, int], divisor: int) -> dict[str, int]:
 def _towers(job: Job) -> dict[str, dict[str, Any]]:
     """The configurations within the configuration, as the entry states them: an image's and a text's, or a backbone's."""
     return {
-        name: tower for name, tower in job.build.config.items() if isinstance(tower, dict) and {"num_hidden_layers", "depths"} & set(tower)
+        name: tower
+        for name, tower in job.build.config.items()
+        if isinstance(tower, dict) and {"num_hidden_layers", "depths", "depth"} & set(tower)
     }
 
 
@@ -301,6 +321,9 @@ def _shallow(tower: dict[str, Any]) -> dict[str, Any]:
     """Two layers; or where a backbone is tapped at several, so many; or one block in each of its stages."""
     if "depths" in tower:
         return {"depths": [1] * len(tower["depths"])}
+    if "depth" in tower:  # Qwen's: what some of its layers see goes into the text's layers
+        seen = len(tower.get("deepstack_visual_indexes", ()))
+        return {"depth": max(SMALLEST_DEPTH, seen)} | ({"deepstack_visual_indexes": list(range(seen))} if seen else {})
     taps = tower.get("out_indices", ())
     depth = max(SMALLEST_DEPTH, len(taps))
     return {"num_hidden_layers": depth} | ({"out_indices": list(range(depth - len(taps) + 1, depth + 1))} if taps else {})

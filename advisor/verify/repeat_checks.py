@@ -25,7 +25,7 @@ FALLING = {"cosine": 0.2, "linear": 0.2, "poly": 0.25, "step": 0.02, "onecycle":
 SAME_SHARE = 1e-6
 HEIGHT_TOLERANCE = 0.1  # of a schedule's highest rate: steps need not fall on its very top
 _TARGETS = (
-    "targets", "labels", "classes", "boxes", "masks", "returns", "start_positions", "end_positions", "future_values",
+    "targets", "labels", "classes", "boxes", "masks", "returns", "actions", "start_positions", "end_positions", "future_values",
 )  # fmt: skip
 _MATCHED = {
     "contrastive_pretraining": ("input_ids", "attention_mask"),  # the texts are the images' targets

@@ -38,9 +38,10 @@ from advisor.wire import Basis, Quantity
 GIB = 2**30
 OWN_STEPS = 10  # at the recipe's rate: enough for a warm-up, a course, and a rate that is too high to show
 PROBE_STEPS = 200  # a step may take a millisecond; time ends the run of larger models
-COMFORTABLE_S = 10.0  # for the steps at the recipe's rate, and again for those at the probe rate: someone waits for this check
-ELSEWHERE = 0.5  # of that for the recipe's steps, where another machine is meant: a smaller copy shows as well that the recipe runs
-REPEATS_S = 5.0  # for all repeats of the first steps together
+COMFORTABLE_S = 10.0  # planned for the steps at the recipe's rate, and twice that of processor time for all: someone waits for this check
+ELSEWHERE = 0.3  # of that is planned where another machine is meant: a smaller copy shows as well that the recipe runs
+REPEATS_S = 15.0  # of processor time for all repeats of the first steps together, which are as many again and half as many
+LEAST_S = 1e-3  # of processor time, so that a ratio can be had
 TRAINING_SHARE = 0.75  # of the time limit; the rest is for building, checking and the latency
 DISTRIBUTED_SHARE = 0.3  # of the time limit, where several GPUs are to train together
 MEMORY_SHARE = 0.8  # of what is free
@@ -152,6 +153,7 @@ def _train(
         return trail, [trains, fit], said
     seed_generators(job.seed)
     memory.restart()
+    begun, used = time.monotonic(), time.process_time()
     overfit(
         subject,
         trail,
@@ -160,10 +162,12 @@ def _train(
         probe_rate=_probe_rate(job),
         enough=partial(smoke_checks.enough_of_a_fall, job, subject.batch),
         learnt=repeat_checks.tells_samples_apart,
-        deadline=min(deadline, time.monotonic() + 2 * COMFORTABLE_S),
+        deadline=deadline,
+        comfort_s=2 * COMFORTABLE_S,
     )
+    slowness = max(1.0, (time.monotonic() - begun) / max(time.process_time() - used, LEAST_S))
     trail.peak_bytes, trail.device_bytes = memory.bytes(), memory.device_bytes(free_before)
-    if more := len(trail.losses) - trail.own_steps:
+    if trail.probe_rate and (more := len(trail.losses) - trail.own_steps):
         own = smoke_checks.counted(trail.own_steps, "step")
         said.append(
             f"{own} at the recommended rate {job.recipe.optimizer.learning_rate:g} and its schedule; these did not move random weights "
@@ -171,7 +175,8 @@ def _train(
         )
     checks = [trains, *([fit] if fit else []), *_judged(subject, trail)]
     del model, subject
-    return trail, [*checks, *_repeated(job, device, trail, limits, deadline)], said
+    until = min(deadline, time.monotonic() + REPEATS_S * slowness)
+    return trail, [*checks, *_repeated(job, device, trail, limits, until)], said
 
 
 def _judged(subject: Subject, trail: Trail) -> list[SmokeCheck]:
@@ -205,7 +210,7 @@ def _repeated(job: Job, device: torch.device, trail: Trail, limits: Limits, dead
         seed_generators(seed)
         return subject
 
-    repeats = repeat(arm, job.seed, trail, OWN_STEPS, limits.memory_bytes, min(deadline, time.monotonic() + REPEATS_S))
+    repeats = repeat(arm, job.seed, trail, OWN_STEPS, limits.memory_bytes, deadline)
     return [
         repeat_checks.same_seed_agrees(repeats, trail, device.type),
         repeat_checks.resumes(repeats, trail, device.type),

@@ -48,6 +48,8 @@ def finite(trail: Trail) -> SmokeCheck:
     if trail.faults:
         return verdict("finite", False, "; ".join(trail.faults))
     left_out, steps = trail.skipped_steps, len(trail.losses)
+    if not steps:
+        return skipped("finite", "not one step fitted in the time")
     detail = f"losses and gradients of {counted(steps, 'step')}" + (f", {left_out} left out by the loss scaler" if left_out else "")
     return verdict("finite", left_out <= MOST_SKIPPED * steps, detail)
 

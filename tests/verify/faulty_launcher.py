@@ -21,6 +21,8 @@ EVIDENCE = StaticEvidence(parameters=1, trainable_parameters=1, buffers=0, flops
 
 
 def misbehave(job: Job) -> StaticEvidence | Refusal:
+    if job.check != "static":  # of a whole design: what is run breaks down, what is counted does not
+        globals()[os.environ["FAULT"]]()
     if job.build.factory == "tell_memory_limit":
         return EVIDENCE.model_copy(update={"parameters": int((job.memory_limit_gib or 0) * 2**30)})
     if job.build.factory == "tell_threads":
@@ -144,6 +146,12 @@ def run_out_of_memory() -> None:
 def fill_disk() -> None:
     with Path("/dev/full").open("wb", buffering=0) as file:
         file.write(b"0")
+
+
+def fill_own_folder() -> None:
+    with Path("filling.bin").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(MIB // 8))
 
 
 def write_large_file() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from advisor.verify import deploy
+from advisor.verify import compress, deploy
 from advisor.verify.agreement import compare
 from advisor.verify.case import Case, version_of
 from advisor.verify.compress import LIMITS, check_half
@@ -99,6 +99,14 @@ def test_sixteen_bits_halve_the_file_and_stay_close(cnn: Case) -> None:
         assert made.agreement and made.agreement.is_close and made.bytes and made.original_bytes
         assert made.agreement.relative_error and made.agreement.relative_error > 0
         assert made.bytes < 0.6 * made.original_bytes
+
+
+def test_sixteen_bits_that_the_cpu_does_not_compute_in_are_rounded_to_and_not_timed(cnn: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compress, "computes", lambda form: False)
+    made = check_half(cnn, "compress.fp16")
+    assert made.agreement and made.agreement.is_close and made.agreement.relative_error and made.bytes and made.original_bytes
+    assert made.bytes < 0.6 * made.original_bytes and made.latency is None
+    assert made.detail == "weights and inputs rounded to fp16 and computed with in fp32, for this CPU has no fp16 arithmetic"
 
 
 def test_an_onnx_file_runs_any_batch_and_agrees(cnn: Case) -> None:

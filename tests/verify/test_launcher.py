@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from advisor import design
 from advisor.verify import landlock
 from advisor.verify.evidence import Job, Refusal, StaticEvidence
 from advisor.verify.verifier import Verifier
@@ -121,6 +124,51 @@ def test_a_disk_too_full_for_a_sandbox_is_a_refusal(monkeypatch: pytest.MonkeyPa
             answer = verifier.static(faulty("fine"))
         assert answer == Refusal(status="skipped", reason="the disk is full", cause="lost")
         assert isinstance(verifier.static(faulty("fine")), StaticEvidence), "room was made, and the same check is asked for again"
+
+
+_ON_A_SMALL_DISK = f"""
+import sys; sys.path.insert(0, {str(_HERE.parents[1])!r})
+from tests.verify.test_launcher import _FAULTY, faulty
+from advisor.verify.verifier import Verifier
+with Verifier(command=_FAULTY) as verifier:
+    print(verifier.static(faulty("fill_own_folder")).reason)
+    print(verifier.static(faulty("fine")).parameters)
+"""
+
+
+def test_a_disk_that_a_check_fills_is_a_refusal_and_free_again_for_the_next(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = f"mount -t tmpfs -o size=4m tmpfs {disk} 2>/dev/null || exit 77; exec {sys.executable} -c {shlex.quote(_ON_A_SMALL_DISK)}"
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("this system has no unshare, with which a small disk could be made")
+    environment = {**os.environ, "TMPDIR": str(disk)}
+    done = subprocess.run([unshare, "-Urm", "sh", "-c", mounted], env=environment, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("this system lets nobody mount a small disk")
+    assert done.stdout.splitlines() == ["the disk is full", "1"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("segfault", "crashed in native code (SIGSEGV)"),
+        ("be_killed", "for want of memory"),
+        ("fill_disk", "the disk is full"),
+        ("answer_without_end", "had no end"),
+    ],
+)
+def test_whatever_befalls_its_checks_a_report_is_returned_with_the_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fault: str, words: str
+) -> None:
+    monkeypatch.setenv("FAULT", fault)
+    with Verifier(command=_FAULTY) as verifier:
+        report = design(_HERE.parents[1] / "examples" / "pump_anomalies.yaml", "smoke", checker=verifier)
+    assert report.status == "designed"
+    broken = [check for check in report.verification if check.name.startswith(("smoke_train", "export.", "compress."))]
+    assert len(broken) > 1 and {check.status for check in broken} == {"skipped"}, broken
+    assert all(words in (check.detail or "") for check in broken), broken
 
 
 def test_evidence_says_whether_network_and_files_were_closed(verifier: Verifier) -> None:

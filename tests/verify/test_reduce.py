@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from advisor.catalogue import models
@@ -46,7 +48,7 @@ def test_what_fits_is_left_alone(job: Job) -> None:
 
 def test_the_batch_is_cut_first_and_only_as_far_as_needed() -> None:
     job = timm_job("resnet18", 224, **BASE)
-    small, said = reduce_job(job, Limits(1000 * GIB, 3 * operations(job) * 16))
+    small, said = reduce_job(job, Limits(1000 * GIB, 3.1 * operations(job) * 16))
     assert said == ["batch 16 instead of 64"]
     assert small.recipe.input == job.recipe.input
     assert small.build == job.build
@@ -113,10 +115,52 @@ def test_both_towers_of_a_model_of_two_are_cut_in_layers_vocabulary_and_width() 
     )
 
 
+def test_a_large_vocabulary_is_cut_for_what_its_update_costs() -> None:
+    wide = {**TINY_BERT, "vocab_size": 60_000}
+    limits = Limits(1000 * GIB, 3.1 * 8 * operations(bert_job(wide)))
+    assert "a vocabulary of 2048 instead of 60000 tokens" in reduce_job(bert_job(wide), limits)[1]
+    assert reduce_job(bert_job(wide, model={"adaptation": "lora"}, lora={"rank": 4, "alpha": 8}), limits)[1] == []
+
+
+def test_the_text_beside_an_image_is_cut_with_it() -> None:
+    recipe = make_recipe(
+        {"kind": "image_text", "image_size": 224, "channels": 3, "sequence_length": 512}, model={"library": "transformers"}
+    )
+    build = Build(library="transformers", factory="BlipForConditionalGeneration", config={"model_type": "blip"})
+    job = Job(check="smoke", task="image_captioning", build=build, recipe=recipe, target=Target(kind="cpu"))
+    small, cut = reduce_job(job, Limits(2**40, 1e9))
+    assert "images of 96 x 96 instead of 224 x 224 pixels and sequences of 32 instead of 512 tokens" in cut
+    assert (small.recipe.input.image_size, small.recipe.input.sequence_length) == (96, 32)
+
+
+@pytest.mark.parametrize(
+    ("task", "library", "factory", "config", "words"),
+    [
+        ("video_classification", "torchvision", "mvit_v2_s", {}, "patches of 8 x 14 x 14 instead of 2 x 4 x 4 frames and pixels"),
+        ("object_detection", "transformers", "RfDetrForObjectDetection", {"model_type": "rf_detr", "backbone_config": {
+            "model_type": "rf_detr_dinov2", "hidden_size": 384, "num_hidden_layers": 4, "image_size": 320, "patch_size": 16,
+            "num_windows": 2, "out_indices": [1, 2, 3, 4]}, "num_labels": 5}, "one group of queries instead of 13"),
+    ],
+)  # fmt: skip
+def test_what_makes_a_step_dear_and_shows_nothing_more_is_cut(
+    task: str, library: str, factory: str, config: dict[str, Any], words: str
+) -> None:
+    kind = "video" if task.startswith("video") else "image"
+    size, outputs = 224 if kind == "video" else 320, 5
+    sample = {"kind": kind, "image_size": size, "channels": 3, "outputs": outputs, "sequence_length": 16 if kind == "video" else None}
+    build = Build(library=library, factory=factory, config=config)
+    job = Job(check="smoke", task=task, build=build, recipe=make_recipe(sample, model={"library": library}), target=Target(kind="cpu"))
+    small, cut = reduce_job(job, Limits(2**40, 1e9))
+    assert words in cut
+    frozen = [name for name, parameter in build_model(small, "meta").named_parameters() if not parameter.requires_grad]
+    assert all("blocks.15.attn." in name for name in frozen) and len(frozen) == (4 if kind == "video" else 0), "what answers never read"
+
+
 def test_a_backbone_that_is_tapped_keeps_as_many_layers_as_taps() -> None:
     assert _shallow({"num_hidden_layers": 12, "out_indices": [3, 6, 9, 12]}) == {"num_hidden_layers": 4, "out_indices": [1, 2, 3, 4]}
     assert _shallow({"num_hidden_layers": 12, "out_indices": [12]}) == {"num_hidden_layers": 2, "out_indices": [2]}
     assert _shallow({"num_hidden_layers": 12}) == {"num_hidden_layers": 2}
+    assert _shallow({"depth": 24, "deepstack_visual_indexes": [5, 11, 17]}) == {"depth": 3, "deepstack_visual_indexes": [0, 1, 2]}
     assert _shallow({"depths": [3, 3, 9, 3], "hidden_sizes": [96, 192, 384, 768]}) == {"depths": [1, 1, 1, 1]}
 
 

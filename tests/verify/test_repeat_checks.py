@@ -12,7 +12,7 @@ import torch
 
 from advisor.verify import repeats
 from advisor.verify.build import build_model
-from advisor.verify.evidence import Job, SmokeCheck
+from advisor.verify.evidence import Build, Job, SmokeCheck
 from advisor.verify.overfit import Subject, Trail, overfit
 from advisor.verify.repeat_checks import (
     beats_shuffled,
@@ -108,6 +108,16 @@ def test_a_model_that_learns_how_the_targets_are_distributed_but_not_which_is_wh
     trail = train(blinded, 60)
     assert trail.losses[-1] < 0.7 * trail.losses[0], "the loss does fall"
     assert beats_shuffled(blinded, trail).status == "failed"
+
+
+@pytest.mark.parametrize("agent", ["SAC", "TD3"])
+def test_an_agent_that_learns_what_was_done_where_is_no_agent_that_guesses(agent: str) -> None:
+    """The value of what it did is a small part of its loss: the actions are targets too."""
+    recipe = make_recipe({"kind": "table", "features": 12, "outputs": 3}, model={"library": "stable_baselines3"})
+    build = Build(library="stable_baselines3", factory=agent, config={"policy": "MlpPolicy", "net_arch": [64, 64]})
+    job = mlp_job().model_copy(update={"task": "reinforcement_continuous", "recipe": recipe, "build": build})
+    subject = arming(job)(0)
+    assert beats_shuffled(subject, train(subject, 200)).status == "passed"
 
 
 def test_targets_that_are_alike_or_belong_together_are_not_exchanged() -> None:

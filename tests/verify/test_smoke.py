@@ -89,6 +89,17 @@ def test_a_rate_that_is_far_too_high_is_not_stable(optimizer: dict[str, Any]) ->
     assert smoke_checks.stable_rate(trail).status == "failed"
 
 
+def test_the_recipes_own_steps_are_all_taken_however_long_someone_waits_and_others_are_not() -> None:
+    subject, trail = arm(mlp_job(optimizer={**SGD, "learning_rate": 1e-6})), Trail()
+    overfit(subject, trail, own_steps=10, probe_steps=50, probe_rate=1e-2, enough=lambda start: 0.0, deadline=math.inf, comfort_s=0.0)
+    assert (trail.own_steps, len(trail.losses)) == (10, 10)
+
+
+def test_of_no_step_nothing_is_said() -> None:
+    assert smoke_checks.finite(Trail()).status == "skipped"
+    assert smoke_checks.finite(Trail(faults=["the loss is nan at step 1"])).status == "failed"
+
+
 def test_the_logarithm_of_nothing_is_a_loss_that_is_not_finite() -> None:
     subject = arm(mlp_job())
     subject.model.head.register_forward_hook(lambda module, inputs, output: torch.log(output.softmax(-1) * 0))
