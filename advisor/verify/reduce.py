@@ -34,7 +34,6 @@ SMALLEST_SEQUENCE = 32
 SMALLEST_CLIP = 1.0  # seconds
 SMALLEST_DEPTH = 2
 SMALLEST_VOCABULARY = 2048
-SMALLEST_GROUPS = 2  # RF-DETR trains 13 copies of its queries side by side: arXiv:2207.13085
 SMALLEST_WIDTH = 256
 _WHISPER_POSITIONS_A_SECOND = 50  # 1500 for 30 s: arXiv:2212.04356, section 2.2
 _IMAGE_GRID = 32  # the usual product of a backbone's strides
@@ -255,11 +254,9 @@ def _cut_depth(job: Job, need: float) -> Cuts:
                 for name, value in settings.items()
                 if isinstance(value, list) and len(value) in depths.values() and name.endswith("types")
             }
-            groups = {"group_detr": SMALLEST_GROUPS} if settings.get("group_detr", 0) > SMALLEST_GROUPS else {}
-            smaller = _with_config(job, {**shallow, **lists, **groups})
+            smaller = _with_config(job, {**shallow, **lists})
             if shallow and _builds(smaller):
                 words = " and ".join(f"{shallow[name]} instead of {depths[name]}" for name in depths)
-                words += f", {SMALLEST_GROUPS} groups of queries instead of {settings['group_detr']}" if groups else ""
                 yield "depth", f"layers: {words}", smaller
 
 
