@@ -11,14 +11,14 @@ only adds to them; RSS is the process's largest so far.
 from __future__ import annotations
 
 import argparse
-import datetime
 import gc
 import os
-import platform
 import resource
 import time
 from concurrent.futures import Future
 from typing import Any
+
+from batch_requests import machine
 
 import advisor
 from advisor.verify import shapes
@@ -57,8 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
     import_without_compiler(("torch", "timm", "transformers.modeling_utils", "transformers.models.auto.modeling_auto", "peft"))
     gc.freeze()  # as the sandbox does
-    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
-    print(f"{datetime.date.today()}, {machine}, seconds of processor (clock)")
+    print(f"{machine()}, load {os.getloadavg()[0]:.1f}, seconds of processor (clock)")
     print(f"{'model':24} {'batch':>5} {'one batch':>14} {'largest batch too':>18} {'target':>6} {'largest':>7} {'RSS GiB':>8}")
     for model in arguments.model or TARGETS:
         is_large = TARGETS[model] > 1

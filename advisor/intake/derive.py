@@ -226,7 +226,7 @@ def _stand_in(said: str, notes: Notes, catalogue: Catalogue, path: str = BASE_MO
     if recipe is not None:
         notes.derive("setup.recipe", recipe, quoted(path, said))
     parameters = _parameters((catalogue.stand_ins[id_] for id_ in mention.ids if id_ in catalogue.stand_ins), text)
-    nearest = min(ids, key=lambda id_: abs(math.log(catalogue.models[id_].parameters.value / (parameters or 1)))) if parameters else ids[0]
+    nearest = _nearest_in_size(ids, parameters, catalogue)
     name = catalogue.models[nearest].name
     if catalogue.is_closed(text):
         notes.notice(
@@ -248,6 +248,14 @@ def _parameters(named: Iterable[StandIn], text: str) -> float | None:
     published = next((stand_in.parameters.value for stand_in in named if stand_in.parameters), None)
     size = SIZE.search(text)
     return published or (float(size[1]) * {"m": 1e6, "b": 1e9}[size[2]] if size else None) or None
+
+
+def _nearest_in_size(ids: tuple[str, ...], parameters: float | None, catalogue: Catalogue) -> str:
+    """The first of the models, where it is not known how many parameters are wanted."""
+    if parameters is None:
+        return ids[0]
+    wanted = math.log(parameters)
+    return min(ids, key=lambda id_: abs(math.log(catalogue.models[id_].parameters.value) - wanted))
 
 
 def _far_in_size(parameters: float | None, entry: ModelEntry) -> str:

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from advisor.catalogue.entries import DatasetEntry
 from advisor.engine.facts import Origin
 from advisor.intake.catalogue import Catalogue
+from advisor.intake.derive import BASE_MODEL
 from advisor.intake.describe import TASK_FACTS, is_contrast, note_numbers, note_phrases, note_rest
 from advisor.intake.notes import SHOWN, Notes
 from advisor.intake.text import lowered, quoted
@@ -20,7 +21,6 @@ NUMBERS = ("data.classes", "data.image_size", "data.horizon", "data.context", "d
 SHOWN_KINDS = 6
 MISSPELT = 0.8  # as difflib's ratio: a letter or two wrong, and no other word
 DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK, SIZE = "task.type", "task.domain", "task.specificTask", "data.size"
-BASE_MODEL = "existingSetup.baseModel"
 
 PRETRAIN = re.compile(r"\bpre[- ]?train")
 ANY = re.compile("")
@@ -72,9 +72,7 @@ def _read_by_model(request: Request, notes: Notes, catalogue: Catalogue) -> None
     kind, said = notes.facts.get("task.kind"), request.existing_setup.base_model
     if kind is None or said is None or "task.kind" in notes.given:
         return
-    ids = [id_ for found in catalogue.model_names.find(lowered(said)) for id_ in found.ids]
-    ids += [by for found in catalogue.stand_in_names.find(lowered(said)) for id_ in found.ids for by in catalogue.stand_ins[id_].by]
-    serves = {task for id_ in ids for task in catalogue.models[id_].tasks}
+    serves = catalogue.tasks_of(lowered(said))
     for kinds, words, other, why in BY_MODEL:
         if kind.value in kinds - serves and other in serves and words.search(lowered(request.task.specific_task or "")):
             notes.notice("read as", f"{quoted(BASE_MODEL, said)}: {why}; say facts.task.kind where another is meant")

@@ -29,9 +29,8 @@ PRODUCTS = ("dense", "pointwise", "grouped", "depthwise", "large_depthwise", "ma
 """Kinds whose arithmetic takes time; that of the others is hidden by their reads and writes."""
 
 _PLACES = {kind: place for place, kind in enumerate(KINDS)}
-_IS_VECTOR = np.array(
-    [kind in ("depthwise", "large_depthwise") for kind in KINDS]
-)  # done by the ordinary cores of a GPU: no matrix product is large enough for the others
+# Done by the ordinary cores of a GPU: no matrix product is large enough for the others.
+_IS_VECTOR = np.array([kind in ("depthwise", "large_depthwise") for kind in KINDS])
 SHARPNESS = 3  # of the smooth maximum: 26 % above the larger where arithmetic and bytes take equally long, as overlap is never perfect
 
 Floats = NDArray[np.float64]

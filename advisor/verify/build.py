@@ -73,9 +73,10 @@ def build_model(job: Job, device: str) -> nn.Module:
 
 
 def _build_timm(job: Job) -> nn.Module:
-    if job.build.factory != FACTORY:
-        return _create_timm(job, dict(job.build.config))
-    return TwoViews(_create_timm(job, encoder_settings(job.build.config)), job.build.config)
+    if job.build.factory == FACTORY:
+        return TwoViews(_create_timm(job, encoder_settings(job.build.config)), job.build.config)
+    outputs = job.recipe.input.outputs
+    return _create_timm(job, {**job.build.config, **({} if outputs is None else {"num_classes": outputs})})
 
 
 def _create_timm(job: Job, settings: dict[str, Any]) -> nn.Module:
@@ -85,7 +86,6 @@ def _create_timm(job: Job, settings: dict[str, Any]) -> nn.Module:
     if not timm.is_model(name):
         raise CheckError(f"timm has no model {name!r}{did_you_mean(name, timm.list_models())}")
     sample = job.recipe.input
-    settings |= {"num_classes": sample.outputs} if sample.outputs is not None and job.build.factory != FACTORY else {}
     settings |= {"in_chans": sample.channels} if sample.channels not in (None, 3) else {}
     if sample.image_size in (None, timm.get_pretrained_cfg(name, allow_unregistered=False).input_size[-1]):
         return timm.create_model(name, **settings)
@@ -160,8 +160,8 @@ def transformers_config(job: Job) -> Any:
     wanted = {
         "image": ("image_size",),
         "video": ("image_size", "num_frames"),
-        "series": tuple(given)[2:5],
-        "observation": tuple(given)[5:],
+        "series": ("context_length", "prediction_length", "num_input_channels"),
+        "observation": ("state_dim", "act_dim"),
     }.get(sample.kind, ())
     if sample.kind == "image_text" and isinstance(settings.get("vision_config"), dict) and sample.image_size is not None:
         settings["vision_config"] = {**settings["vision_config"], "image_size": sample.image_size}

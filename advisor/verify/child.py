@@ -40,23 +40,24 @@ class Child:
     jobs_fd: int | None = None
     imported: frozenset[str] = frozenset()
     served: int = 0  # jobs before this one
-    deadline: float = field(init=False)
+    begun: float = field(default_factory=time.monotonic)
     answer: bytearray = field(default_factory=bytearray)
     tail: bytearray = field(default_factory=bytearray)
     has_answered: bool = False
     status: int | None = None
     stopped_because: Refusal | None = None
 
-    def __post_init__(self) -> None:
-        self.deadline = time.monotonic() + self.job.time_limit_s + GRACE_S
+    @property
+    def deadline(self) -> float:
+        return self.begun + self.job.time_limit_s + GRACE_S
 
     def hand_over(self, id: int, job: Job) -> None:
         """Give it a further job, now that it has answered. Raises OSError where it is gone."""
         assert self.jobs_fd is not None
-        os.write(self.jobs_fd, job.model_dump_json(by_alias=True).encode() + b"\n")  # less than a pipe holds, which is empty
-        self.id, self.job, self.served, self.has_answered = id, job, self.served + 1, False
+        told = job.model_copy(update={"memory_limit_gib": self.memory_limit / GIB})
+        os.write(self.jobs_fd, told.model_dump_json(by_alias=True).encode() + b"\n")  # less than a pipe holds, which is empty
+        self.id, self.job, self.served, self.has_answered, self.begun = id, job, self.served + 1, False, time.monotonic()
         self.answer.clear()
-        self.__post_init__()
 
 
 def read(child: Child, descriptor: int) -> bool:

@@ -25,9 +25,13 @@ def check_half(case: Case, name: str) -> Variant:
     size = state_bytes(model)
     half = version_of(model if is_here else model.float(), form)
 
+    def rounded(value: Tensor) -> Tensor:
+        if not value.is_floating_point():
+            return value
+        return value.to(kind) if is_here else value.to(kind).float()
+
     def run(inputs: Inputs) -> Tensor:
-        rounded = (each.to(kind) if each.is_floating_point() else each for each in inputs)
-        return half.run(tuple(rounded if is_here else (each.float() if each.is_floating_point() else each for each in rounded)))
+        return half.run(tuple(map(rounded, inputs)))
 
     detail = f"weights and inputs in {form}, PyTorch"
     if not is_here:

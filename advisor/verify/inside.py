@@ -31,11 +31,10 @@ def be_a_check(run: Check, job: Job, folder: Path, answers: int, output: int, jo
         os.environ.pop(NVML_ANSWERS, None)  # from here on CUDA itself may be asked
         for number in (1, 2):
             os.dup2(output, number)
+        closed: dict[str, bool] = {}
         for following in _in_turn(job, jobs):
-            is_first = following is job
             try:
-                if is_first:
-                    closed = confine(folder, launcher, LARGEST_EXPORT_BYTES if job.check == "deploy" else LARGEST_FILE_BYTES)
+                closed = closed or confine(folder, launcher, LARGEST_EXPORT_BYTES if job.check == "deploy" else LARGEST_FILE_BYTES)
                 answer = run(following)
                 if isinstance(answer, StaticEvidence | SmokeEvidence):
                     answer = answer.model_copy(update=closed)

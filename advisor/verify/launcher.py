@@ -166,7 +166,7 @@ class Launcher:
             kept = self._idle.pop()
             if kept.imported == self._imported and not has_exited(kept):
                 with contextlib.suppress(BrokenPipeError):
-                    kept.hand_over(id, job.model_copy(update={"memory_limit_gib": kept.memory_limit / GIB}))
+                    kept.hand_over(id, job)
                     self._running[id] = kept
                     return True
             self._end(kept)
@@ -225,7 +225,7 @@ class Launcher:
         self._kill_strays()
         if "refusal" in found and running.served:  # what an earlier check left behind may have done it
             self._again.add(running.id)
-            self._waiting.appendleft((running.id, running.job.model_copy(update={"memory_limit_gib": None})))
+            self._waiting.appendleft((running.id, running.job))
             return
         self._again.discard(running.id)
         self._say({"id": running.id, **found})

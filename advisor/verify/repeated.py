@@ -3,8 +3,8 @@
 Of each kind of block the first two and the last two of a pass are run and compared, event by event; those between, and all of
 the next step, get the same events under new numbers. A block is repeated only if its allocations are closed: each of them is
 its output, dies within it, is a parameter's gradient, or a weight's cast that autocast keeps; and only if no block of its kind
-looks at its number among them (`places`). Whatever else is seen means
-that a kind is run as it is, or, where it is seen too late, that the trace is to be made again without repeating: `Unlike`.
+looks at its number among them (`places`). Whatever else is seen means that a kind is run as it is, or, where it is seen too late,
+that the trace is to be made again without repeating: `Unlike`.
 """
 
 from __future__ import annotations
