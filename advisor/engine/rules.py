@@ -23,7 +23,7 @@ HitPolicy = Literal["unique", "collect", "any", "min", "max"]
 Per = Literal["request", "candidate", "repair"]  # a request, each of its candidates, each design that breaks a limit
 
 GUIDANCE = "guidance"  # the stage of words about a design
-RULE_ID = r"^[A-Z]{2,5}[0-9]{3}$"
+RULE_ID = r"^[A-Z]{2,5}[0-9]{3,4}$"
 
 
 class Strict(BaseModel):
