@@ -8,6 +8,7 @@ from advisor.intake.count_patterns import (
     AUDIO,
     BARE,
     DECIMAL_COMMA,
+    EACH_HAS,
     EACH_LASTS,
     FRACTION_COMMA,
     IMAGE_SIZE,
@@ -63,6 +64,9 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     """What `text` says about the amount of data; names of known datasets are blanked in it already."""
     found = Found()
     text.left = OVER.sub("from", text.left)
+    for having in EACH_HAS.finditer(text.left):  # "78k queries with up to 10 passages": what each of the samples has
+        text.blank(*having.span())
+        found.remarks.append(f"{having[0].strip()!r} decides nothing here")
     whole = text.left
     _bounds(text, found)
     _pointed(text, found)

@@ -23,12 +23,18 @@ MISSPELT = 0.8  # as difflib's ratio: a letter or two wrong, and no other word
 DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK, SIZE = "task.type", "task.domain", "task.specificTask", "data.size"
 
 PRETRAIN = re.compile(r"\bpre[- ]?train")
+ASKING = re.compile(r"question|\bqa\b|docvqa")
 ANY = re.compile("")
 # What a model's kind tells of a task that several kinds could do: the task as it is read, what is said of it, the task as it is meant.
 BY_MODEL = (
     ({"text_generation"}, PRETRAIN, "masked_language_modeling", "it reads to both sides, and is pretrained by masked language modelling"),
     ({"text_generation", "instruction_tuning", "question_answering"}, ANY, "visual_question_answering", "it reads images beside texts"),
     ({"question_answering", "summarization", "translation"}, ANY, "instruction_tuning", "it writes: designed as instruction tuning"),
+    ({"visual_question_answering", "text_recognition"}, ASKING, "question_answering", "it reads the words of a page, and marks the answer"),
+    ({"visual_question_answering", "text_recognition"}, ANY, "token_classification", "it labels the words of a page"),
+    ({"image_classification"}, ANY, "text_classification", "it reads the words of a page"),
+    ({"text_recognition"}, ANY, "image_captioning", "it writes what it reads in an image"),
+    ({"multimodal_classification"}, ANY, "visual_question_answering", "it answers about an image and a text; the classes are the answers"),
     ({"text_generation", "instruction_tuning"}, ANY, "summarization", "it writes one text from another: the design is that of summaries"),
 )
 
