@@ -4,7 +4,8 @@ B is the batch size, L the recipe's tokens, C its outputs. All ids are int64 in 
 
 | task                 | batch                                                                                                |
 | -------------------- | ---------------------------------------------------------------------------------------------------- |
-| token_classification | input_ids, attention_mask [B, L]; labels int64 [B, L] below C, the class of each token               |
+| token_classification | input_ids, attention_mask [B, L]; labels int64 [B, L] below C, the class of each token; of the        |
+|                      | library `torch`, inputs and targets of these shapes                                                   |
 | question_answering   | input_ids, attention_mask [B, L]; start_positions, end_positions int64 [B] within L                  |
 | ranking              | input_ids, attention_mask [B, L] of query with document; labels float [B], 1 where they belong       |
 | text_embedding       | input_ids, attention_mask [B, 2, L]: a text and its partner                                          |
@@ -26,8 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from advisor.verify.batches import _FIRST_WORD, _MOTIF, Batch, Exercise, _size, _Source, own_loss
-from advisor.verify.build import transformers_config
+from advisor.verify.batches import _FIRST_WORD, _MOTIF, Batch, Exercise, _read, _size, _Source, _vocabulary, own_loss
 from advisor.verify.evidence import Job
 
 _IGNORED = -100  # the label of tokens that count for nothing, in all of transformers
@@ -42,7 +42,7 @@ _SCALE = 20.0  # of the cosine similarities: sentence-transformers' MultipleNega
 
 def _tagged_tokens(job: Job, batch: int, source: _Source) -> Batch:
     tokens = _tokens(job, source, batch)
-    return {**_masked(tokens), "labels": tokens % _size(job, "outputs")}
+    return _read(job, tokens, tokens % _size(job, "outputs"))
 
 
 def _marked_answers(job: Job, batch: int, source: _Source) -> Batch:
@@ -169,6 +169,8 @@ _OBJECTIVES = {"dpo": _dpo, "ipo": _ipo, "kto": _kto, "orpo": _orpo, "simpo": _s
 
 
 def _classify_tokens(outputs: Any, batch: Batch, job: Job) -> Tensor:
+    if "targets" in batch:  # our own taggers put classes where cross-entropy looks for them
+        return F.cross_entropy(outputs, batch["targets"])
     return F.cross_entropy(outputs.logits.flatten(0, 1), batch["labels"].flatten())
 
 
@@ -185,8 +187,7 @@ def _served(model: nn.Module, *pairs: Tensor) -> tuple[Tensor, ...]:
 
 
 def _tokens(job: Job, source: _Source, *shape: int, length: int | None = None) -> Tensor:
-    words = int(transformers_config(job).get_text_config().vocab_size)
-    return source.integers(_FIRST_WORD + _MARKS, words, *shape, length or _size(job, "sequence_length"))
+    return source.integers(_FIRST_WORD + _MARKS, _vocabulary(job), *shape, length or _size(job, "sequence_length"))
 
 
 def _masked(tokens: Tensor) -> Batch:
