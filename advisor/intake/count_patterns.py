@@ -31,7 +31,9 @@ PER_CLASS = re.compile(
 PER_OTHER = re.compile(
     rf"(?P<value>{COUNT})\s+[^\W\d_]+\s+(?:per|for each|in each)\s+(?!class|category|label)[^\W\d_]+"
 )  # "20k sentences per language"
-EACH_HAS = re.compile(rf"(?<=[a-z])\s+with\s+(?:up to|on average|about)?\s*{COUNT}\s+[^\W\d_]+\s+each\b|(?<=[a-z])\s+with up to {COUNT}\s+[^\W\d_]+")
+EACH_HAS = re.compile(
+    rf"(?<=[a-z])\s+with\s+(?:up to|on average|about)?\s*{COUNT}\s+[^\W\d_]+\s+each\b|(?<=[a-z])\s+with up to {COUNT}\s+[^\W\d_]+"
+)
 IMAGE_SIZE = re.compile(
     r"(?<![\w.])(?P<width>\d{2,5})\s?(?:px\s?)?[x×]\s?(?P<height>\d{2,5})(?:\s?[x×]\s?\d{1,4})?\s?(?:px|pixels?)?(?!\w)"
 )

@@ -120,12 +120,21 @@ def _compare(model: nn.Module, batch: Batch, job: Job) -> Any:
 
 def _log_probabilities(model: nn.Module, batch: Batch) -> Tensor:
     ids, mask, labels = (batch[name].flatten(0, 1) for name in ("input_ids", "attention_mask", "labels"))
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-    each = F.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=_IGNORED, reduction="none")
-    return -each.view(len(ids), -1).sum(-1).view(-1, 2)
+    return of_answers(model(input_ids=ids, attention_mask=mask, use_cache=False).logits, labels)
 
 
-def _preference(outputs: Any, batch: Batch, job: Job) -> Tensor:
+def of_answers(logits: Tensor, labels: Tensor) -> Tensor:
+    """[B, 2] log-probabilities of answers, from logits [2 B, L, V] and labels [2 B, L]."""
+    each = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=_IGNORED, reduction="none")
+    return -each.view(len(labels), -1).sum(-1).view(-1, 2)
+
+
+def is_compared(job: Job) -> bool:
+    """Whether the recipe's loss compares two answers."""
+    return any(named.name in _OBJECTIVES for named in job.recipe.loss)
+
+
+def preference(outputs: Any, batch: Batch, job: Job) -> Tensor:
     """The recipe's objective over the log-probabilities of chosen and rejected answers; DPO where it names none of these."""
     policy, references = outputs
     each = policy / (batch["labels"][..., 1:] != _IGNORED).sum(-1)  # log-probability of a token of the answer, on average
@@ -161,11 +170,14 @@ def _simpo(gained: Tensor, each: Tensor) -> Tensor:
 
 
 def _grpo(gained: Tensor, each: Tensor) -> Tensor:
-    """The gradient of arXiv:2402.03300, equation 3, at the policy that wrote the answers: a group of two, of which one was right."""
+    """The gradient of arXiv:2402.03300, equation 3, at the policy that wrote the answers: a group of two, of which one was right.
+
+    PPO's is the same there, where nothing is clipped yet: its advantages come from a value model, which is not built here.
+    """
     return (each[:, 1] - each[:, 0]).mean()
 
 
-_OBJECTIVES = {"dpo": _dpo, "ipo": _ipo, "kto": _kto, "orpo": _orpo, "simpo": _simpo, "grpo": _grpo}
+_OBJECTIVES = {"dpo": _dpo, "ipo": _ipo, "kto": _kto, "orpo": _orpo, "simpo": _simpo, "grpo": _grpo, "ppo": _grpo}
 
 
 def _classify_tokens(outputs: Any, batch: Batch, job: Job) -> Tensor:
@@ -200,5 +212,5 @@ EXERCISES = {
     "ranking": Exercise(_judged_pairs, loss=_judge),
     "text_embedding": Exercise(_partners, _embed, _in_batch_negatives),
     "masked_language_modeling": Exercise(_hidden_tokens, _answer, own_loss),
-    "preference_tuning": Exercise(_compared_answers, _compare, _preference),
+    "preference_tuning": Exercise(_compared_answers, _compare, preference),
 }

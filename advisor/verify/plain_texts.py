@@ -69,15 +69,11 @@ def text_cnn(*, outputs: int, vocabulary: int, kernels: list[int], width: int = 
     return _SentenceConvolution(outputs, vocabulary, width, filters, kernels, dropout)
 
 
-def text_lstm(
-    *, outputs: int, vocabulary: int, width: int = 300, hidden: int = 256, layers: int = 1, dropout: float = 0.5
-) -> nn.Module:
+def text_lstm(*, outputs: int, vocabulary: int, width: int = 300, hidden: int = 256, layers: int = 1, dropout: float = 0.5) -> nn.Module:
     return _TextReader(_Reader(vocabulary, width, hidden, layers, dropout, is_both_ways=True), outputs)
 
 
-def lstm_tagger(
-    *, outputs: int, vocabulary: int, width: int = 100, hidden: int = 256, layers: int = 1, dropout: float = 0.5
-) -> nn.Module:
+def lstm_tagger(*, outputs: int, vocabulary: int, width: int = 100, hidden: int = 256, layers: int = 1, dropout: float = 0.5) -> nn.Module:
     return _TokenReader(_Reader(vocabulary, width, hidden, layers, dropout, is_both_ways=True), outputs)
 
 
