@@ -24,6 +24,7 @@ DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK, SIZE = "task.type", "task.domain", "tas
 
 PRETRAIN = re.compile(r"\bpre[- ]?train")
 ASKING = re.compile(r"question|\bqa\b|docvqa")
+REWRITTEN = re.compile(r"\btext[- ]to[- ]text\b")
 ANY = re.compile("")
 # What a model's kind tells of a task that several kinds could do: the task as it is read, what is said of it, the task as it is meant.
 BY_MODEL = (
@@ -35,6 +36,7 @@ BY_MODEL = (
     ({"image_classification"}, ANY, "text_classification", "it reads the words of a page"),
     ({"text_recognition"}, ANY, "image_captioning", "it writes what it reads in an image"),
     ({"multimodal_classification"}, ANY, "visual_question_answering", "it answers about an image and a text; the classes are the answers"),
+    ({"text_classification", "question_answering"}, REWRITTEN, "summarization", "it writes the label or the answer: designed as summaries"),
     ({"text_generation", "instruction_tuning"}, ANY, "summarization", "it writes one text from another: the design is that of summaries"),
 )
 
