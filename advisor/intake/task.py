@@ -24,6 +24,7 @@ DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK, SIZE = "task.type", "task.domain", "tas
 
 PRETRAIN = re.compile(r"\bpre[- ]?train")
 ASKING = re.compile(r"question|\bqa\b|docvqa")
+PRINTED = re.compile(r"\b(?:documents?|pages?|layout)\b")
 REWRITTEN = re.compile(r"\btext[- ]to[- ]text\b")
 ANY = re.compile("")
 # What a model's kind tells of a task that several kinds could do: the task as it is read, what is said of it, the task as it is meant.
@@ -33,7 +34,7 @@ BY_MODEL = (
     ({"question_answering", "summarization", "translation"}, ANY, "instruction_tuning", "it writes: designed as instruction tuning"),
     ({"visual_question_answering", "text_recognition"}, ASKING, "question_answering", "it reads the words of a page, and marks the answer"),
     ({"visual_question_answering", "text_recognition"}, ANY, "token_classification", "it labels the words of a page"),
-    ({"image_classification"}, ANY, "text_classification", "it reads the words of a page"),
+    ({"image_classification"}, PRINTED, "text_classification", "it reads the words of a page"),
     ({"text_recognition"}, ANY, "image_captioning", "it writes what it reads in an image"),
     ({"multimodal_classification"}, ANY, "visual_question_answering", "it answers about an image and a text; the classes are the answers"),
     ({"text_classification", "question_answering"}, REWRITTEN, "summarization", "it writes the label or the answer: designed as summaries"),

@@ -103,6 +103,9 @@ def _in_batch_negatives(vectors: Tensor, batch: Batch, job: Job) -> Tensor:
     """Each text picks its partner among all partners of the batch: arXiv:1705.00652, section 4.4; or comes near a teacher's vector."""
     if any(named.name == "mse" for named in job.recipe.loss):  # towards the vectors of a teacher, for which the partners stand
         return F.mse_loss(vectors[:, 0], vectors[:, -1].detach())
+    if any(named.name == "cosine_similarity" for named in job.recipe.loss):  # partners have a score of 1, others of 0
+        near, far = (F.cosine_similarity(vectors[:, 0], other) for other in (vectors[:, -1], vectors[:, -1].roll(1, 0)))
+        return (1 - near).square().mean() + far.square().mean()
     similarities = _SCALE * vectors[:, 0] @ vectors[:, -1].T
     return F.cross_entropy(similarities, torch.arange(len(vectors), device=vectors.device))
 
