@@ -22,6 +22,7 @@ SHOWN_KINDS = 6
 MISSPELT = 0.8  # as difflib's ratio: a letter or two wrong, and no other word
 DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK, SIZE = "task.type", "task.domain", "task.specificTask", "data.size"
 
+MULTIMODAL = "multimodal"
 PRETRAIN = re.compile(r"\bpre[- ]?train")
 ASKING = re.compile(r"question|\bqa\b|docvqa")
 PRINTED = re.compile(r"\b(?:documents?|pages?|layout)\b")
@@ -81,7 +82,7 @@ def _read_by_model(request: Request, notes: Notes, catalogue: Catalogue) -> None
     kind, said = notes.facts.get("task.kind"), request.existing_setup.base_model
     if kind is None or said is None or "task.kind" in notes.given:
         return
-    serves = catalogue.tasks_of(lowered(said))
+    serves = set(catalogue.tasks_of(lowered(said)))
     for kinds, words, other, why in BY_MODEL:
         if kind.value in kinds - serves and other in serves and words.search(lowered(request.task.specific_task or "")):
             notes.notice("read as", f"{quoted(BASE_MODEL, said)}: {why}; say facts.task.kind where another is meant")
@@ -226,9 +227,9 @@ def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list
     elif types and domains:
         meant = leads or [name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)]
         said = request.existing_setup.base_model or ""
-        served = catalogue.tasks_of(lowered(said)).intersection(meant)
-        if len(served) == 1:
-            notes.state("task.kind", served.pop(), f"what {quoted(BASE_MODEL, said)} is for", DETAIL_TYPE, origin=Origin.DERIVED)
+        served = [task for task in catalogue.tasks_of(lowered(said)) if task in meant]
+        if len(served) == 1 or (served and domains == [MULTIMODAL]):  # who names a decoder that sees means to ask it
+            notes.state("task.kind", served[0], f"what {quoted(BASE_MODEL, said)} is for", DETAIL_TYPE, origin=Origin.DERIVED)
         elif len(meant) > 1:
             notes.notice("ambiguous", f"{detail} may mean {' or '.join(meant[:SHOWN_KINDS])}; say which as facts.task.kind")
         else:
