@@ -7,7 +7,9 @@ import re
 from advisor.intake.count_patterns import (
     AUDIO,
     BARE,
+    BESIDE,
     DECIMAL_COMMA,
+    DIMENSIONS,
     EACH_HAS,
     EACH_LASTS,
     FRACTION_COMMA,
@@ -25,6 +27,7 @@ from advisor.intake.count_patterns import (
     PLUS,
     POINTED,
     RANGE,
+    SPLIT_FIRST,
     TEXT_VOLUME,
     TIMES,
     TOKENS,
@@ -49,6 +52,7 @@ TEXTS, PICTURES = (
 STEP_OF = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}  # "120 series x 900 days"
 
 OVER = re.compile(r"(?<=[a-z] )over(?= \d)")  # "22k questions over 510 contracts": no lower bound, as nothing stands before that
+COUNTED = re.compile(rf"(?<![\w.,]){COUNT}\s+$")
 SPREAD = re.compile(r"\b(?:from|across)\s+$")
 
 _WORDS = words(
@@ -67,7 +71,10 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     for having in EACH_HAS.finditer(text.left):  # "78k queries with up to 10 passages": what each of the samples has
         text.blank(*having.span())
         found.remarks.append(f"{having[0].strip()!r} decides nothing here")
+    text.left = DIMENSIONS.sub("  ", text.left)
+    text.left = SPLIT_FIRST.sub(lambda match: f"{match['value']} {match['split']}".ljust(len(match[0])), text.left)
     whole = text.left
+    found.remarks += [f"{match[0]!r} decides nothing here" for match in text.take_all(BESIDE)]
     _bounds(text, found)
     _pointed(text, found)
     sizes = [min(int(match["width"]), int(match["height"])) for match in text.take_all(IMAGE_SIZE)]
@@ -100,7 +107,7 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     found.remarks += [f"{match[0].replace(TAKEN, '…')!r} decides nothing here" for match in text.take_all(ORIGIN)]
     if not days:
         _bare(text, found)
-    text.finish(_WORDS)
+    found.remarks += text.leave(_WORDS)
     counts = Counts(
         unit=found.noun,
         classes=found.one(text, "classes"),
@@ -222,6 +229,8 @@ def _names(text: Text) -> tuple[str, ...]:
     """Names of things, taken for datasets: they are told from words by a capital or digit inside."""
     names = []
     for match in NAME.finditer(text.said):
+        if COUNTED.search(text.left[: match.start()]):  # "9,843 CAD models": it tells what is counted
+            continue
         if text.left[match.start() : match.end()] == match[0].lower() and not re.fullmatch(r"[A-Z][a-z]+", match[0]):
             text.blank(*match.span())
             names.append(match[0])
