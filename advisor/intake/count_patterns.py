@@ -48,12 +48,13 @@ OF_LENGTH = re.compile(rf"\bof length (?P<value>{COUNT})(?!\w)")
 ORIGIN = re.compile(r"\((?![^()]*(?:label|annot|train|test|valid|held|per |each|not |no ))[^()\d]*\)")
 PERIOD = re.compile(rf"(?P<value>{COUNT})[ -]?(?P<unit>{DURATION})(?!-)(?:['\s]+(?:worth\s+)?(?:of\s+)?(?:{_WORD}\s*){{1,6}})?")
 _SHORT = r"(?:s|secs?|seconds?|mins?|minutes?)"
+# Samples that are cut or drawn to one length: the points of each are no samples.
+_CUT = ("windows", "segments", "recordings", "sequences", "trials", "shapes", "clouds", "scans", "objects", "scenes", "signals", "beats",
+        "waveforms", "samples", "examples", "episodes", "trajectories")  # fmt: skip
 EACH_LASTS = re.compile(
     rf"\bof\s+(?:about\s+)?{NUMBER}[ -]?{_SHORT}\b(?:\s+each\b)?"
     rf"|{NUMBER}-?{_SHORT}\s(?=(?:[^\W\d_]+\s)?(?:clip|video|recording|utterance|segment)s?\b)"
-    + "".join(
-        rf"|(?<={noun}) of {COUNT} (?:time ?)?(?:steps|points)\b" for noun in ("windows", "segments", "recordings", "sequences", "trials")
-    )
+    + "".join(rf"|(?<={noun}) of {COUNT} (?:time ?)?(?:steps|points)\b" for noun in _CUT)
 )
 TEXT_VOLUME = re.compile(
     rf"(?P<value>{NUMBER})\s*(?P<unit>{BYTE_UNIT})(?:\s+of)?(?:\s+{_WORD}){{0,3}}?\s+(?:texts?|corpus|corpora|books|code|wikipedia|documents)\b{_TAIL}"

@@ -29,6 +29,12 @@ BY_MODEL = (
     ({"text_generation"}, PRETRAIN, "masked_language_modeling", "it reads to both sides, and is pretrained by masked language modelling"),
     ({"text_generation", "instruction_tuning", "question_answering"}, ANY, "visual_question_answering", "it reads images beside texts"),
     ({"question_answering", "summarization", "translation"}, ANY, "instruction_tuning", "it writes: designed as instruction tuning"),
+    (
+        {"imitation_learning"},
+        ANY,
+        "reinforcement_offline",
+        "its kind of agent learns from logged transitions: designed as offline learning",
+    ),
     ({"text_generation", "instruction_tuning"}, ANY, "summarization", "it writes one text from another: the design is that of summaries"),
 )
 
