@@ -24,6 +24,7 @@ from advisor.intake.count_patterns import (
     PLUS,
     POINTED,
     RANGE,
+    SPACING,
     TEXT_VOLUME,
     TIMES,
     TOKENS,
@@ -31,7 +32,7 @@ from advisor.intake.count_patterns import (
     VOLUME,
     Nouns,
 )
-from advisor.intake.counted import DAY, Counts, Found, with_labels, with_samples, with_time
+from advisor.intake.counted import DAY, Counts, Found, frequency_of, spacing, with_labels, with_samples, with_time
 from advisor.intake.text import ABOUT, LOWER, TAKEN, UPPER, Text, words
 from advisor.quantity import COUNT, bytes_in, number, seconds
 
@@ -78,6 +79,8 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     text.left = TIMES.sub(" , ", text.left)
     text.left = OF_LENGTH.sub(lambda match: f"of {match['value']} steps ", text.left)
     tokens = text.take(TOKENS)
+    apart = [spacing(match) for match in SPACING.finditer(text.left)]
+    text.left = SPACING.sub(lambda match: " " * len(match[0]), text.left)  # a gap, so that the noun stays with its number
     for lasting in list(EACH_LASTS.finditer(text.left)):
         text.left = text.left.replace(lasting[0], " " * len(lasting[0]))  # a gap, so that the noun stays with its number
         found.remarks.append(f"{lasting[0].strip()!r} decides nothing here")
@@ -88,6 +91,8 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     periods = text.take_all(PERIOD)
     days = [number(match["value"]) * seconds(match["unit"]) / DAY for match in periods]
     frequency = next((name for name, pattern in nouns.frequencies.items() if pattern.search(whole)), None)
+    if frequency is None and apart:
+        frequency = frequency_of(apart[0])
     if frequency is None and periods and found.by.get("series") and (frequency := STEP_OF.get(periods[0]["unit"].rstrip("s"))):
         found.remarks.append(f"{periods[0][0].strip()!r} of each series is read as {frequency} steps")
     for pattern in nouns.frequencies.values():
@@ -96,6 +101,8 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     found.remarks += [f"{match[0].replace(TAKEN, '…')!r} decides nothing here" for match in text.take_all(ORIGIN)]
     if not days:
         _bare(text, found)
+    elif apart and len(days) == 1 and not found.by.get("steps"):
+        found.by["steps"] = [int(days[0] * DAY / apart[0])]
     text.finish(_WORDS)
     counts = Counts(
         unit=found.noun,
@@ -227,13 +234,14 @@ def _names(text: Text) -> tuple[str, ...]:
 def _bare(text: Text, found: Found) -> None:
     """Numbers without a noun: samples, if nothing else is; `140 labels` may be classes or samples, `5 labels` of thousands are classes."""
     labels = text.take(re.compile(rf"(?P<value>{COUNT})\s+labels\b"))
-    if found.by.get("samples"):
+    if not found.by.keys().isdisjoint(("samples", "steps")):
         found.remarks += [f"{match[0].strip()!r} decides nothing here" for match in text.take_all(PLURAL)]
     unknown = text.take(PLURAL) if found.by.keys().isdisjoint(("samples", "steps", "series")) else None
     if unknown:
         found.by["samples"] = [_whole_number(text, unknown["value"], unknown.span())]
         found.noun = unknown["noun"]
         found.remarks.append(f"{unknown['noun']!r} are taken for samples")
+        found.remarks += [f"{match[0].strip()!r} decides nothing here" for match in text.take_all(PLURAL)]
     if labels:
         value, samples = _whole_number(text, labels["value"], labels.span()), found.by.get("samples")
         if found.noun.rstrip("s") == "node" or "unlabelled" in found.by:

@@ -122,9 +122,15 @@ def _note_kind(notes: Notes, path: str, said: str, hits: list[Hit], types: list[
 
 
 def _is_elsewhere(hits: list[Hit], request: Request, notes: Notes, types: list[str], domains: list[str]) -> bool:
-    """Whether the kinds named are of other domains alone, and other words tell one of this: "toxicity of molecules" is no text."""
+    """Whether the kinds named are of other domains alone, and other words, or type and domain, tell one of this.
+
+    "Toxicity of molecules" is no text, and a "retrieval-based network" over rows no search.
+    """
     kinds = notes.words.kinds
-    return not any(kinds[str(hit.value)].is_in(domains) for hit in hits) and bool(_hints(request, notes, types, domains)[1])
+    if any(kinds[str(hit.value)].is_in(domains) for hit in hits):
+        return False
+    mentioned = all(len(hit.said.split()) == 1 for hit in hits)  # a word may describe; a name of two is meant, and contradicts
+    return bool(_hints(request, notes, types, domains)[1]) or (mentioned and len(_leads(notes, types, domains)) == 1)
 
 
 def _note_unknown_task(notes: Notes, said: str) -> None:
@@ -205,15 +211,20 @@ def _derive_kind(
     return hints if path == DETAIL_TASK else []
 
 
-def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list[str], catalogue: Catalogue) -> None:
-    """The kind that type and domain lead to, or that the base model is for; where there is none, those that they may mean."""
+def _leads(notes: Notes, types: list[str], domains: list[str]) -> list[str]:
+    """The kinds to which a type and a domain lead, the first of each pair."""
     kinds = notes.words.kinds
     found = [
         [name for name, kind in kinds.items() if type_ in kind.types and domain in kind.domains][:1]
         for type_ in types
         for domain in domains
     ]
-    leads = list(dict.fromkeys(name for names in found for name in names))
+    return list(dict.fromkeys(name for names in found for name in names))
+
+
+def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list[str], catalogue: Catalogue) -> None:
+    """The kind that type and domain lead to, or that the base model is for; where there is none, those that they may mean."""
+    kinds, leads = notes.words.kinds, _leads(notes, types, domains)
     detail = f"{quoted(DETAIL_TYPE, request.task.type)} and {quoted(DETAIL_DOMAIN, request.task.domain)}"
     if len(leads) == 1:
         notes.state("task.kind", leads[0], detail, DETAIL_TYPE, origin=Origin.DERIVED)
