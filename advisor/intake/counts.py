@@ -46,6 +46,8 @@ TEXTS, PICTURES = (
     frozenset({"image", "photo", "picture", "video"}),
 )
 
+# What may be counted itself, or be what the samples before it are told apart by: "140k clips, 10 scenes".
+EITHER = frozenset({"scene", "event", "song", "word", "instrument", "sound", "leaf", "shape", "particle", "case"})
 STEP_OF = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}  # "120 series x 900 days"
 
 OVER = re.compile(r"(?<=[a-z] )over(?= \d)")  # "22k questions over 510 contracts": no lower bound, as nothing stands before that
@@ -214,6 +216,16 @@ def _items(text: Text, nouns: Nouns, found: Found) -> None:
             continue
         if kind == "samples" and re.search(LABELLED, before):
             found.labelled.append(value)
+        if (
+            kind == "samples"
+            and match["noun"].rstrip("s") in EITHER
+            and any(value * LEAST_OF_A_KIND <= n for n in found.by.get("samples", []))
+        ):
+            kind = "classes"
+            found.remarks.append(f"{match[0].strip()!r} are read as classes")
+        if kind == "samples" and found.noun in ("graph", "graphs") and match["noun"].startswith("node"):
+            found.remarks.append(f"{match[0].strip()!r}, which the graphs have together, decides nothing here")
+            continue
         if kind == "asides" or (has_texts and match["noun"].rstrip("s") in PICTURES):
             found.remarks.append(f"{match[0].strip()!r} decides nothing here")
             continue
@@ -246,7 +258,7 @@ def _bare(text: Text, found: Found) -> None:
         value, samples = _whole_number(text, labels["value"], labels.span()), found.by.get("samples")
         if found.noun.rstrip("s") == "node" or "unlabelled" in found.by:
             found.labelled.append(value)
-        elif samples and 1 < value <= min(MOST_KINDS, max(samples) / LEAST_OF_A_KIND):
+        elif samples and (found.noun.startswith("graph") or 1 < value <= min(MOST_KINDS, max(samples) / LEAST_OF_A_KIND)):
             found.by.setdefault("classes", []).append(value)
             found.remarks.append(f"'{value} labels' are read as classes")
         else:

@@ -129,8 +129,16 @@ def _is_elsewhere(hits: list[Hit], request: Request, notes: Notes, types: list[s
     kinds = notes.words.kinds
     if any(kinds[str(hit.value)].is_in(domains) for hit in hits):
         return False
-    mentioned = all(len(hit.said.split()) == 1 for hit in hits)  # a word may describe; a name of two is meant, and contradicts
-    return bool(_hints(request, notes, types, domains)[1]) or (mentioned and len(_leads(notes, types, domains)) == 1)
+    # A word may describe, and so may a name that says no kind of data ("species classification"); "image classification" contradicts.
+    describes = all(
+        len(hit.said.split()) == 1
+        or (
+            not set(kinds[str(hit.value)].types).isdisjoint(types)
+            and set(domains).issuperset(_values(notes.words.lexicon.hits(hit.said, ("domain",))))
+        )
+        for hit in hits
+    )
+    return bool(_hints(request, notes, types, domains)[1]) or (describes and len(_leads(notes, types, domains)) == 1)
 
 
 def _note_unknown_task(notes: Notes, said: str) -> None:
