@@ -62,8 +62,11 @@ _WORDS = words(
 )
 
 
-def read_counts(text: Text, nouns: Nouns) -> Counts:
-    """What `text` says about the amount of data; names of known datasets are blanked in it already."""
+def read_counts(text: Text, nouns: Nouns, *, all_labelled: bool = False) -> Counts:
+    """What `text` says about the amount of data; names of known datasets are blanked in it already.
+
+    Where all are labelled, "17k recordings, 71 labels" are no labelled ones, but classes.
+    """
     found = Found()
     text.left = OVER.sub("from", text.left)
     whole = text.left
@@ -102,7 +105,7 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     names = _names(text)
     found.remarks += [f"{match[0].replace(TAKEN, '…')!r} decides nothing here" for match in text.take_all(ORIGIN)]
     if not days:
-        _bare(text, found)
+        _bare(text, found, all_labelled)
     elif apart and len(days) == 1 and not found.by.get("steps"):
         found.by["steps"] = [int(days[0] * DAY / apart[0])]
     text.finish(_WORDS)
@@ -243,7 +246,7 @@ def _names(text: Text) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _bare(text: Text, found: Found) -> None:
+def _bare(text: Text, found: Found, all_labelled: bool) -> None:
     """Numbers without a noun: samples, if nothing else is; `140 labels` may be classes or samples, `5 labels` of thousands are classes."""
     labels = text.take(re.compile(rf"(?P<value>{COUNT})\s+labels\b"))
     if not found.by.keys().isdisjoint(("samples", "steps")):
@@ -258,7 +261,7 @@ def _bare(text: Text, found: Found) -> None:
         value, samples = _whole_number(text, labels["value"], labels.span()), found.by.get("samples")
         if found.noun.rstrip("s") == "node" or "unlabelled" in found.by:
             found.labelled.append(value)
-        elif samples and (found.noun.startswith("graph") or 1 < value <= min(MOST_KINDS, max(samples) / LEAST_OF_A_KIND)):
+        elif samples and value > 1 and value <= max(samples) / LEAST_OF_A_KIND and (value <= MOST_KINDS or all_labelled):
             found.by.setdefault("classes", []).append(value)
             found.remarks.append(f"'{value} labels' are read as classes")
         else:

@@ -89,4 +89,4 @@ def test_between_tasks_that_type_and_domain_may_mean_the_base_model_decides(base
 
 
 def test_a_base_model_for_several_of_the_tasks_decides_nothing() -> None:
-    assert report_on("RL", "RL", "portfolio allocation", "200k env steps", "PPO").status is Status.NEEDS_INPUT
+    assert report_on("RL", "RL", "a business simulator", "200k env steps", "PPO").status is Status.NEEDS_INPUT
