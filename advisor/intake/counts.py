@@ -261,7 +261,10 @@ def _bare(text: Text, found: Found, all_labelled: bool) -> None:
         value, samples = _whole_number(text, labels["value"], labels.span()), found.by.get("samples")
         if found.noun.rstrip("s") == "node" or "unlabelled" in found.by:
             found.labelled.append(value)
-        elif samples and value > 1 and value <= max(samples) / LEAST_OF_A_KIND and (value <= MOST_KINDS or all_labelled):
+        elif samples and all_labelled and found.noun.startswith("graph"):  # few graphs may have many nodes, which have the labels
+            found.by.setdefault("classes", []).append(value)
+            found.remarks.append(f"'{value} labels' are read as classes")
+        elif samples and 1 < value <= max(samples) / LEAST_OF_A_KIND and (value <= MOST_KINDS or all_labelled):
             found.by.setdefault("classes", []).append(value)
             found.remarks.append(f"'{value} labels' are read as classes")
         else:

@@ -207,14 +207,20 @@ def _derive_kind(
 ) -> list[Hit]:
     """The kind from what is named beside it; returns the hints that stand in the specific task."""
     kinds = notes.words.kinds
+    meant = {name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)}
+    served = catalogue.tasks_of(lowered(request.existing_setup.base_model or "")) & meant
+    only = served if len(served) == 1 else set(kinds)  # what the named model alone can do outranks data sets and hints
     for entry in datasets:
-        if entry.task in kinds and kinds[entry.task].suits(types) and (not domains or kinds[entry.task].is_in(domains)):
+        if (
+            entry.task in kinds
+            and kinds[entry.task].suits(types)
+            and (not domains or kinds[entry.task].is_in(domains))
+            and entry.task in only
+        ):
             notes.state("task.kind", entry.task, f"what {entry.name} is for", DETAIL_TASK, origin=Origin.DERIVED)
             return []
     path, hints = _hints(request, notes, types, domains)
-    meant = {name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)}
-    served = catalogue.tasks_of(lowered(request.existing_setup.base_model or "")) & meant
-    if len(served) == 1 and served.isdisjoint(str(hit.value) for hit in hints):  # what the named model can do outranks a hint
+    if only.isdisjoint(str(hit.value) for hit in hints):
         hints = []
     if hints and (types or domains):
         _note_hinted(notes, path, str(request.task.specific_task if path == DETAIL_TASK else request.data.size), hints)

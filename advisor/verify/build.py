@@ -169,8 +169,6 @@ def transformers_config(job: Job) -> Any:
     settings |= {
         name: given[name] for name in wanted if name in places and not isinstance(places[name], list | tuple) and given[name] is not None
     }
-    if kind == "patchtst" and any(loss.name == "student_t_nll" for loss in job.recipe.loss):
-        settings |= {"loss": "nll", "distribution_output": "student_t"}
     if kind == "timesfm2_5" and "context_length" in settings:  # it reads whole patches, and pads what is shorter
         patch = int(settings["patch_length"])
         settings["context_length"] = math.ceil(settings["context_length"] / patch) * patch
