@@ -51,6 +51,7 @@ EITHER = frozenset({"scene", "event", "song", "word", "instrument", "sound", "le
 STEP_OF = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}  # "120 series x 900 days"
 
 OVER = re.compile(r"(?<=[a-z] )over(?= \d)")  # "22k questions over 510 contracts": no lower bound, as nothing stands before that
+COUNTED = re.compile(rf"(?<![\w.,]){COUNT}\s+$")
 SPREAD = re.compile(r"\b(?:from|across)\s+$")
 
 _WORDS = words(
@@ -108,7 +109,7 @@ def read_counts(text: Text, nouns: Nouns, *, all_labelled: bool = False) -> Coun
         _bare(text, found, all_labelled)
     elif apart and len(days) == 1 and not found.by.get("steps"):
         found.by["steps"] = [int(days[0] * DAY / apart[0])]
-    text.finish(_WORDS)
+    found.remarks += text.leave(_WORDS)
     counts = Counts(
         unit=found.noun,
         classes=found.one(text, "classes"),
@@ -240,6 +241,8 @@ def _names(text: Text) -> tuple[str, ...]:
     """Names of things, taken for datasets: they are told from words by a capital or digit inside."""
     names = []
     for match in NAME.finditer(text.said):
+        if COUNTED.search(text.left[: match.start()]):  # "9,843 CAD models": it tells what is counted
+            continue
         if text.left[match.start() : match.end()] == match[0].lower() and not re.fullmatch(r"[A-Z][a-z]+", match[0]):
             text.blank(*match.span())
             names.append(match[0])
@@ -261,10 +264,9 @@ def _bare(text: Text, found: Found, all_labelled: bool) -> None:
         value, samples = _whole_number(text, labels["value"], labels.span()), found.by.get("samples")
         if found.noun.rstrip("s") == "node" or "unlabelled" in found.by:
             found.labelled.append(value)
-        elif samples and all_labelled and found.noun.startswith("graph"):  # few graphs may have many nodes, which have the labels
-            found.by.setdefault("classes", []).append(value)
-            found.remarks.append(f"'{value} labels' are read as classes")
-        elif samples and 1 < value <= max(samples) / LEAST_OF_A_KIND and (value <= MOST_KINDS or all_labelled):
+        elif (samples and all_labelled and found.noun.startswith("graph")) or (
+            samples and 1 < value <= max(samples) / LEAST_OF_A_KIND and (value <= MOST_KINDS or all_labelled)
+        ):  # few graphs may have many nodes, which have the labels
             found.by.setdefault("classes", []).append(value)
             found.remarks.append(f"'{value} labels' are read as classes")
         else:
