@@ -264,9 +264,7 @@ def _bare(text: Text, found: Found, all_labelled: bool) -> None:
         value, samples = _whole_number(text, labels["value"], labels.span()), found.by.get("samples")
         if found.noun.rstrip("s") == "node" or "unlabelled" in found.by:
             found.labelled.append(value)
-        elif (samples and all_labelled and found.noun.startswith("graph")) or (
-            samples and 1 < value <= max(samples) / LEAST_OF_A_KIND and (value <= MOST_KINDS or all_labelled)
-        ):  # few graphs may have many nodes, which have the labels
+        elif samples and _are_classes(value, max(samples), found.noun, all_labelled):
             found.by.setdefault("classes", []).append(value)
             found.remarks.append(f"'{value} labels' are read as classes")
         else:
@@ -281,6 +279,13 @@ def _bare(text: Text, found: Found, all_labelled: bool) -> None:
             found.by.setdefault("samples", []).append(value)
         if match["split"]:
             found.train.append(value)
+
+
+def _are_classes(labels: int, samples: int, noun: str, all_labelled: bool) -> bool:
+    """Whether so many labels tell kinds apart. Few graphs may have many nodes, which have the labels."""
+    if all_labelled and noun.startswith("graph"):
+        return True
+    return 1 < labels <= samples / LEAST_OF_A_KIND and (labels <= MOST_KINDS or all_labelled)
 
 
 def _whole_number(text: Text, said: str, span: tuple[int, int]) -> int:
