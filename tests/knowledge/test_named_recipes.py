@@ -88,5 +88,29 @@ def test_between_tasks_that_type_and_domain_may_mean_the_base_model_decides(base
     assert recipe and line in recipe.model.id
 
 
+def test_what_a_named_model_alone_can_do_outranks_a_data_set_and_a_hint() -> None:
+    links = report_on("classification", "graph", "missing links in PubMed", "19,717 nodes", "VGAE").recipe
+    assert links and links.metric == "mrr"
+    assert report_on("RL", "RL", "walking robot", "200k env steps", "DQN").recipe
+
+
+def test_an_image_network_reads_spectrograms_where_it_is_named() -> None:
+    recipe = report_on("classification", "audio", "bird call identification", "60k recordings", "efficientnet_b0").recipe
+    assert recipe and recipe.model.id == "efficientnet_b0.ra_in1k" and recipe.input.kind == "audio" and recipe.schedule.name == "cosine"
+
+
+@pytest.mark.parametrize(
+    ("task", "base", "size", "expected"),
+    [
+        ("speaker verification, trained from scratch", "x-vector", "1.2M utterances", ("adam", 1e-3, 256)),
+        ("speaker recognition, trained from scratch", "TitaNet", "1.2M utterances", ("sgd", 0.08, 256)),
+        ("environmental sound classification", "BEATs", "2,000 clips", ("adamw", 4.1e-5, 32)),
+    ],
+)
+def test_audio_models_bring_their_own_recipes(task: str, base: str, size: str, expected: tuple[str, float, int]) -> None:
+    recipe = report_on("classification", "audio", task, size, base).recipe
+    assert recipe and (recipe.optimizer.name, recipe.optimizer.learning_rate, recipe.batch.effective) == expected
+
+
 def test_a_base_model_for_several_of_the_tasks_decides_nothing() -> None:
-    assert report_on("RL", "RL", "portfolio allocation", "200k env steps", "PPO").status is Status.NEEDS_INPUT
+    assert report_on("RL", "RL", "a business simulator", "200k env steps", "PPO").status is Status.NEEDS_INPUT
