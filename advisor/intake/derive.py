@@ -237,9 +237,10 @@ def _stand_in(said: str, notes: Notes, catalogue: Catalogue, path: str = BASE_MO
             f"{name}, whose weights are open. Compare it with that model as it is, with a prompt, and with its provider's tuning service",
         )
         return (nearest,)
+    other = " for this task" if catalogue.model_names.exact(said) else ""
     notes.notice(
         "read as",
-        f"{quoted(BASE_MODEL, said)} is no model of the catalogue; {name} stands in for it, as the nearest in kind: the advice holds for "
+        f"{quoted(BASE_MODEL, said)} is no model of the catalogue{other}; {name} stands in for it, as the nearest in kind: the advice holds for "
         f"both, the figures and the licence are the stand-in's{_far_in_size(parameters, catalogue.models[nearest])}",
     )
     return (nearest,)
