@@ -192,6 +192,10 @@ def _derive_kind(
             notes.state("task.kind", entry.task, f"what {entry.name} is for", DETAIL_TASK, origin=Origin.DERIVED)
             return []
     path, hints = _hints(request, notes, types, domains)
+    serves = catalogue.tasks_of(lowered(request.existing_setup.base_model or ""))
+    told_by_model = path == SIZE and any(kinds[kind].is_in(domains) and kinds[kind].suits(types) for kind in serves if kind in kinds)
+    if told_by_model:  # "30 images with captions" are for whatever the named model does with them
+        hints = [hit for hit in hints if hit.value in serves]
     if hints and (types or domains):
         _note_hinted(notes, path, str(request.task.specific_task if path == DETAIL_TASK else request.data.size), hints)
     else:
