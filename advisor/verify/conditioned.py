@@ -51,9 +51,7 @@ class Inverted(nn.Module):
     def forward(self, sample: Tensor, timestep: Tensor, input_ids: Tensor, return_dict: bool = True, **condition: Any) -> Any:
         """Latents [B, C, L, L] and prompts [B, 77] of tokens; gives what the U-Net gives."""
         read = [text(input_ids=input_ids).last_hidden_state for text in self.backbone["texts"]]
-        return self.backbone["denoiser"](
-            sample, timestep, encoder_hidden_states=torch.cat(read, -1), return_dict=return_dict, **condition
-        )
+        return self.backbone["denoiser"](sample, timestep, encoder_hidden_states=torch.cat(read, -1), return_dict=return_dict, **condition)
 
 
 def condition_denoiser(factory: str, denoiser: nn.Module, texts: list[dict[str, Any]]) -> nn.Module:
