@@ -11,7 +11,6 @@ from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.vocabulary import Assume
 from advisor.intake.catalogue import Catalogue
 from advisor.intake.counted import Counts, steps_in
-from advisor.intake.names import NameIndex
 from advisor.intake.notes import ROUNDING, Notes
 from advisor.intake.text import lowered, quoted
 from advisor.request import Request
@@ -240,8 +239,8 @@ def _stand_in(said: str, notes: Notes, catalogue: Catalogue, path: str = BASE_MO
     other = " for this task" if catalogue.model_names.exact(said) else ""
     notes.notice(
         "read as",
-        f"{quoted(BASE_MODEL, said)} is no model of the catalogue{other}; {name} stands in for it, as the nearest in kind: the advice holds for "
-        f"both, the figures and the licence are the stand-in's{_far_in_size(parameters, catalogue.models[nearest])}",
+        f"{quoted(BASE_MODEL, said)} is no model of the catalogue{other}; {name} stands in for it, as the nearest in kind: the advice "
+        f"holds for both, the figures and the licence are the stand-in's{_far_in_size(parameters, catalogue.models[nearest])}",
     )
     return (nearest,)
 
