@@ -220,6 +220,8 @@ def _derive_kind(
             notes.state("task.kind", entry.task, f"what {entry.name} is for", DETAIL_TASK, origin=Origin.DERIVED)
             return []
     path, hints = _hints(request, notes, types, domains)
+    if path == SIZE and served:  # "30 images with captions" are for whatever the named model does with them
+        hints = [hit for hit in hints if hit.value in served]
     if only.isdisjoint(str(hit.value) for hit in hints):
         hints = []
     if hints and (types or domains):

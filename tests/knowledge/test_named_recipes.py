@@ -114,3 +114,57 @@ def test_audio_models_bring_their_own_recipes(task: str, base: str, size: str, e
 
 def test_a_base_model_for_several_of_the_tasks_decides_nothing() -> None:
     assert report_on("RL", "RL", "a business simulator", "200k env steps", "PPO").status is Status.NEEDS_INPUT
+
+
+@pytest.mark.parametrize(
+    ("base", "recipe"),
+    [
+        ("repvgg_a0", ("sgd", "cosine", 120)),
+        ("HRNet-W18", ("sgd", "step", 100)),
+        ("resnet50.a3_in1k", ("lamb", "cosine", 100)),
+        ("resnest50d", ("sgd", "cosine", 300)),
+        ("levit_256", ("adamw", "cosine", 1000)),
+    ],
+)
+def test_a_network_that_timm_knows_trains_from_scratch_by_the_recipe_of_its_line(base: str, recipe: tuple[str, str, int]) -> None:
+    report = report_on("classification", "CV", "image-classification, trained from scratch", "1.28M images, 1000 classes", base)
+    assert report.recipe and report.recipe.schedule
+    assert (report.recipe.optimizer.name, report.recipe.schedule.name, report.recipe.epochs) == recipe
+
+
+def test_a_name_of_two_lines_takes_the_recipe_of_the_one_that_serves_the_task() -> None:
+    pixels = report_on("segmentation", "CV", "semantic segmentation of streets", "2,975 images, 19 classes", "HRNet-W48").recipe
+    assert pixels and pixels.schedule and (pixels.model.id, pixels.schedule.name) == ("deeplabv3_resnet50", "poly")
+
+
+def test_weights_that_a_name_of_timm_says_bring_the_recipe_of_their_pretraining() -> None:
+    task, size = "image-classification", "1.28M images, 1000 classes"
+    masked = report_on("classification", "CV", task, size, "vit_large_patch16_224.mae").recipe
+    labelled = report_on("classification", "CV", task, size, "vit_large_patch16_224.augreg_in21k").recipe
+    assert masked and labelled and (masked.epochs, labelled.epochs) == (100, 30)
+    assert (masked.optimizer.learning_rate or 0) > 10 * (labelled.optimizer.learning_rate or 0)
+
+
+@pytest.mark.parametrize(
+    ("task", "base", "model", "rate"),
+    [
+        ("ControlNet training (conditional text-to-image)", "ControlNet SD1.5", "controlnet_sd15", 1e-5),
+        ("train a ControlNet on depth maps", "stabilityai/stable-diffusion-xl-base-1.0", "controlnet_sdxl", 1e-5),
+        ("textual inversion of one concept", "stable-diffusion-v1-5", "textual_inversion_sd15", 1e-3),
+    ],
+)
+def test_what_trains_beside_a_frozen_denoiser_has_its_own_rate(task: str, base: str, model: str, rate: float) -> None:
+    recipe = report_on("generation", "CV", task, "5 images" if "inversion" in task else "50k image-condition pairs", base).recipe
+    assert recipe and (recipe.model.id, recipe.model.adaptation) == (model, "freeze")
+    assert recipe.optimizer.learning_rate == pytest.approx(rate)
+
+
+def test_a_word_in_the_size_does_not_outweigh_the_named_model() -> None:
+    report = report_on("generation", "CV", "a house style", "30 images with captions", "black-forest-labs/FLUX.1-dev")
+    assert report.recipe and report.recipe.model.id == "black-forest-labs/FLUX.1-dev"
+
+
+def test_fine_tuning_after_pretraining_is_no_pretraining() -> None:
+    task = "image-classification, fine-tuning after masked image modelling"
+    report = report_on("classification", "CV", task, "1.28M images, 1000 classes", "swin_base_patch4_window7_224")
+    assert report.recipe and report.recipe.model.pretrained and report.recipe.model.adaptation == "layer_decay"
