@@ -218,7 +218,7 @@ def _derive_kind(
     """The kind from what is named beside it; returns the hints that stand in the specific task."""
     kinds = notes.words.kinds
     meant = {name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)}
-    served = catalogue.tasks_of(lowered(request.existing_setup.base_model or "")) & meant
+    served = set(catalogue.tasks_of(lowered(request.existing_setup.base_model or ""))) & meant
     only = served if len(served) == 1 else set(kinds)  # what the named model alone can do outranks data sets and hints
     for entry in datasets:
         if (
