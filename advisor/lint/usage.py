@@ -8,7 +8,7 @@ from advisor.engine.facts import Value
 from advisor.engine.region import Among
 from advisor.errors import did_you_mean
 from advisor.lint.finding import Context, Finding, LintCheck, Severity
-from advisor.projection import PLACEHOLDER
+from advisor.engine.rules import PLACEHOLDER
 
 READ_BY_CODE = frozenset(
     {
