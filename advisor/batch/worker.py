@@ -1,7 +1,8 @@
-"""One of the processes that answer a batch: tasks come in over a socket, rows go out, and checks are asked of the parent.
+"""The processes that answer a batch: tasks come in over a socket, rows go out, and checks are asked of the parent.
 
-Messages are JSON, never pickles. The parent alone owns the sandbox and the cache, so that a check which several workers want is
-run once. The process ends when its parent does, however that happens: the socket is then at its end.
+The program reads everything once and then forks the workers, each for a socket that the parent sends. Messages are JSON, never
+pickles. The parent alone owns the sandbox and the cache, so that a check which several workers want is run once. All of these
+processes end when their parent does, however that happens: their sockets are then at their end.
 """
 
 from __future__ import annotations
@@ -12,14 +13,19 @@ import itertools
 import json
 import os
 import queue
+import signal
+import socket
 import sys
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
+from advisor.batch.forking import FORK, NOBODY_KNOWS, NUMBER
 from advisor.batch.rows import Row, Settings, answer
 from advisor.batch.tasks import Task
+from advisor.errors import AdvisorError
 from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
 from advisor.verify.verifier import Evidence, parse_answer
 
@@ -32,8 +38,8 @@ class Parent:
         self._sending = threading.Lock()
         self._numbers = itertools.count()
         self._asked: dict[int, Future[dict[str, Any]]] = {}
-        self.settings = Settings(**tupled(json.loads(connection.recv_bytes())))
         self.tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._send(str(os.getpid()).encode())
         threading.Thread(target=self._receive, daemon=True).start()
 
     def static(self, job: Job) -> StaticEvidence | Refusal:
@@ -77,13 +83,62 @@ def tupled(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "rules": tuple(settings["rules"])}
 
 
+ENDING = {signal.SIGTERM}
+
+# The batch's first request in its stead: what is only made when it is first needed is made before the workers are forked.
+_FIRST = {
+    "task": {"type": "classification", "domain": "CV", "specificTask": "image classification"},
+    "data": {"size": "1,000 images, 10 classes"},
+    "constraints": {"computeResources": "RTX 3090"},
+}
+
+
 def main() -> None:
-    """Answer tasks for as long as there is a parent."""
-    parent = Parent(Connection(int(sys.argv[1])))
-    parent.settings.advice_hash  # noqa: B018 - everything is read before the first task comes
+    """Read all that there is to read, and fork workers for as long as there is a parent."""
+    control, settings = socket.socket(fileno=int(sys.argv[1])), Settings(**tupled(json.loads(sys.argv[2])))
+    with contextlib.suppress(AdvisorError):  # which the parent meets as well, and says
+        settings.advice_hash  # noqa: B018
+    answer(Task(0, "", 0, _FIRST), replace(settings, depth="none"), None)
     gc.freeze()  # what has been read stays
+    workers: set[int] = set()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        while (asked := socket.recv_fds(control, 1, 1))[0]:
+            if asked[0] == FORK:
+                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until the worker is counted
+                workers.add(_forked(control, asked[1][0], settings))
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+            else:
+                (process,) = NUMBER.unpack(control.recv(NUMBER.size, socket.MSG_WAITALL))
+                control.sendall(NUMBER.pack(_ending(process) if process in workers else NOBODY_KNOWS))
+                workers.discard(process)
+    finally:
+        for process in workers:
+            os.kill(process, signal.SIGKILL)
+            _ending(process)
+
+
+def _forked(control: socket.socket, given: int, settings: Settings) -> int:
+    """Fork a worker for one end of a socket; returns its number, and in the worker never."""
+    process = os.fork()
+    if process == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        control.close()
+        serve(Parent(Connection(given)), settings)
+    os.close(given)
+    return process
+
+
+def _ending(process: int) -> int:
+    """How a worker ended, when it has."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def serve(parent: Parent, settings: Settings) -> NoReturn:
+    """Answer tasks for as long as there is a parent."""
     while True:
-        parent.send(answer(parent.tasks.get(), parent.settings, None if parent.settings.depth == "none" else parent))
+        parent.send(answer(parent.tasks.get(), settings, None if settings.depth == "none" else parent))
 
 
 if __name__ == "__main__":
