@@ -6,8 +6,9 @@ import contextlib
 import json
 import sys
 import threading
-from collections import Counter, deque
-from dataclasses import asdict
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,12 @@ from advisor.batch.rows import Row, Settings, answer, error_row
 from advisor.batch.stream import Done
 from advisor.batch.tasks import RowFault, Task
 from advisor.verify.evidence import Job
-from advisor.verify.verifier import write_answer
+from advisor.verify.verifier import MOST_REMEMBERED, CheckCounts, write_answer
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from advisor.verify.verifier import CheckCounts, Verifier
+    from advisor.verify.verifier import Verifier
 
 COMMAND = (sys.executable, "-m", "advisor.batch.worker")
 TASKS_PER_WORKER = 2  # one to work on, one to go on with
@@ -40,7 +41,10 @@ class Workers:
         self._backlog: deque[tuple[Task, Done]] = deque()
         self._attempts: Counter[int] = Counter()
         self._is_closed = False
-        self._forkery = Forkery(COMMAND, asdict(settings))
+        cache = verifier.cache if verifier else None
+        self._forkery = Forkery(COMMAND, {"settings": asdict(settings), "cache": str(cache.folder.parent) if cache else None})
+        self._named: OrderedDict[str, None] = OrderedDict()  # the evidence that was lately asked for or found
+        self._found = CheckCounts()
         self._workers = [_Worker(self, self._forkery.fork()) for _ in range(jobs)]
 
     def __enter__(self) -> Workers:
@@ -60,7 +64,10 @@ class Workers:
             self._hand_out()
 
     def counts(self) -> CheckCounts | None:
-        return self._verifier.counts if self._verifier else None
+        if self._verifier is None:
+            return None
+        counts = self._verifier.counts
+        return replace(counts, cached=counts.cached + self._found.cached, shared=counts.shared + self._found.shared)
 
     def _hand_out(self) -> None:
         """Give the backlog to whoever has the least to do, with the lock held."""
@@ -74,16 +81,31 @@ class Workers:
 
     # --- what the workers' threads report ---
 
-    def finished(self, worker: _Worker, row: Row) -> None:
+    def finished(self, worker: _Worker, row: Row, found: Iterable[str]) -> None:
+        """A row is there; `found` are the names of the evidence that its worker found in the cache by itself."""
         with self._lock:
+            for name in found:
+                before = self._found
+                self._found = replace(before, shared=before.shared + 1) if self._name(name) else replace(before, cached=before.cached + 1)
             done = worker.tasks.pop(row.line)[1]
             self._attempts.pop(row.line, None)
             self._hand_out()
         done(row)
 
-    def check(self, job: Job) -> Future[Any]:
+    def check(self, job: Job, name: str | None) -> Future[Any]:
         assert self._verifier is not None
+        with self._lock:
+            self._name(name or "")
         return self._verifier.submit(job)
+
+    def _name(self, name: str) -> bool:
+        """Whether this evidence was asked for or found before, as far back as is remembered."""
+        is_known = name in self._named
+        self._named[name] = None
+        self._named.move_to_end(name)
+        if len(self._named) > MOST_REMEMBERED:
+            self._named.popitem(last=False)
+        return is_known
 
     def lost(self, worker: _Worker, process: int | None) -> None:
         """A worker is dead. What it had is done again, but for a task that has been its worker's end before."""
@@ -131,10 +153,11 @@ class _Worker:
                 head, _, data = self._connection.recv_bytes().partition(b"\n")
                 message = json.loads(head)
                 if "check" in message:
-                    answered = self._workers.check(Job.model_validate(message["job"]))
+                    answered = self._workers.check(Job.model_validate(message["job"]), message["name"])
                     answered.add_done_callback(partial(self._answer_check, message["check"]))
                 else:
-                    self._workers.finished(self, Row(data=data, **message))
+                    found = message.pop("found")
+                    self._workers.finished(self, Row(data=data, **message), found)
         except (EOFError, OSError):
             self._connection.close()
             self._workers.lost(self, process)

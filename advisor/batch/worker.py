@@ -18,13 +18,14 @@ import socket
 import sys
 import threading
 from concurrent.futures import Future
-from dataclasses import replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from advisor.batch.forking import FORK, NOBODY_KNOWS, NUMBER
 from advisor.batch.rows import Row, Settings, answer
 from advisor.batch.tasks import Task
+from advisor.cache import EvidenceCache
 from advisor.errors import AdvisorError
 from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
 from advisor.verify.verifier import Evidence, parse_answer
@@ -33,8 +34,10 @@ from advisor.verify.verifier import Evidence, parse_answer
 class Parent:
     """The other end of the socket, and the `Checker` that asks it."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, cache: EvidenceCache | None) -> None:
+        self._connection, self._cache = connection, cache
+        self._evidence: dict[str, StaticEvidence | Refusal] = {}
+        self._found: list[str] = []
         self._sending = threading.Lock()
         self._numbers = itertools.count()
         self._asked: dict[int, Future[dict[str, Any]]] = {}
@@ -42,8 +45,22 @@ class Parent:
         self._send(str(os.getpid()).encode())
         threading.Thread(target=self._receive, daemon=True).start()
 
+    def known(self, job: Job) -> StaticEvidence | Refusal | None:
+        """What the cache holds of a static check. It is read here: to have the parent read it would cost more than the reading."""
+        if self._cache is None:
+            return None
+        name = self._cache.name(job, 1)
+        answer = self._evidence.get(name) or cast("StaticEvidence | Refusal | None", self._cache.read(job, name))
+        if answer is not None:
+            self._found.append(name)
+            if len(self._evidence) == MOST_AT_HAND:
+                self._evidence.clear()
+            self._evidence[name] = answer
+        return answer
+
     def static(self, job: Job) -> StaticEvidence | Refusal:
-        return cast("StaticEvidence | Refusal", self._ask(job.model_copy(update={"check": "static"})))
+        job = job.model_copy(update={"check": "static"})
+        return self.known(job) or cast("StaticEvidence | Refusal", self._ask(job))
 
     def smoke(self, job: Job) -> SmokeEvidence | Refusal:
         return cast("SmokeEvidence | Refusal", self._ask(job.model_copy(update={"check": "smoke"})))
@@ -53,13 +70,15 @@ class Parent:
 
     def send(self, row: Row) -> None:
         """The row's line goes as it is, after a line that says what the parent wants to know of it."""
-        head = {"line": row.line, "status": row.status, "seconds": row.seconds, "end": row.end}
+        found, self._found = self._found, []
+        head = {"line": row.line, "status": row.status, "seconds": row.seconds, "end": row.end, "found": found}
         self._send(json.dumps(head).encode() + b"\n" + row.data)
 
     def _ask(self, job: Job) -> Evidence | Refusal:
         number, future = next(self._numbers), Future[dict[str, Any]]()
         self._asked[number] = future
-        self._send(json.dumps({"check": number, "job": job.to_wire()}).encode())
+        name = self._cache.name(job, 1) if self._cache and job.check == "static" else None
+        self._send(json.dumps({"check": number, "job": job.to_wire(), "name": name}).encode())
         return parse_answer(job, future.result())
 
     def _send(self, message: bytes) -> None:
@@ -76,6 +95,9 @@ class Parent:
                     self._asked.pop(message.pop("check")).set_result(message)
         finally:
             os._exit(0)  # the parent is done, or dead; the main thread may be anywhere
+
+
+MOST_AT_HAND = 500  # pieces of evidence that a worker keeps, of some 30 kB each
 
 
 def tupled(settings: dict[str, Any]) -> dict[str, Any]:
@@ -95,10 +117,14 @@ _FIRST = {
 
 def main() -> None:
     """Read all that there is to read, and fork workers for as long as there is a parent."""
-    control, settings = socket.socket(fileno=int(sys.argv[1])), Settings(**tupled(json.loads(sys.argv[2])))
+    control, given = socket.socket(fileno=int(sys.argv[1])), json.loads(sys.argv[2])
+    settings = Settings(**tupled(given["settings"]))
+    cache = EvidenceCache(Path(given["cache"])) if given["cache"] else None
     with contextlib.suppress(AdvisorError):  # which the parent meets as well, and says
         settings.advice_hash  # noqa: B018
-    answer(Task(0, "", 0, _FIRST), replace(settings, depth="none"), None)
+        answer(Task(0, "", 0, _FIRST), settings, None)
+    if settings.depth != "none":
+        from advisor.planning import operator_timing  # noqa: F401 - numpy
     gc.freeze()  # what has been read stays
     workers: set[int] = set()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
@@ -106,7 +132,7 @@ def main() -> None:
         while (asked := socket.recv_fds(control, 1, 1))[0]:
             if asked[0] == FORK:
                 signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until the worker is counted
-                workers.add(_forked(control, asked[1][0], settings))
+                workers.add(_forked(control, asked[1][0], settings, cache))
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
             else:
                 (process,) = NUMBER.unpack(control.recv(NUMBER.size, socket.MSG_WAITALL))
@@ -118,14 +144,14 @@ def main() -> None:
             _ending(process)
 
 
-def _forked(control: socket.socket, given: int, settings: Settings) -> int:
+def _forked(control: socket.socket, given: int, settings: Settings, cache: EvidenceCache | None) -> int:
     """Fork a worker for one end of a socket; returns its number, and in the worker never."""
     process = os.fork()
     if process == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         control.close()
-        serve(Parent(Connection(given)), settings)
+        serve(Parent(Connection(given), cache), settings)
     os.close(given)
     return process
 
