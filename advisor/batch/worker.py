@@ -28,7 +28,7 @@ from advisor.batch.tasks import Task
 from advisor.cache import EvidenceCache
 from advisor.errors import AdvisorError
 from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
-from advisor.verify.verifier import Evidence, parse_answer
+from advisor.verify.sandbox import Evidence, parse_answer
 
 
 class Parent:

@@ -77,11 +77,11 @@ def read_accuracy(field: str, said: str, metrics: Metrics) -> Target:
     values = text.take_all(_VALUE)
     _check_direction(text, metric)
     text.take_all(ABOUT)
-    text.finish(_WORDS)
+    aside = text.leave(_WORDS)
     if len(values) != 1:
         text.fail("names no number" if not values else "names more than one number; keep the one that decides")
-    remark = "" if named else "names no metric; read as accuracy"
-    return Target(_scaled(text, values[0], metric), metric.name, remark)
+    remarks = [*([] if named else ["names no metric; read as accuracy"]), *aside]
+    return Target(_scaled(text, values[0], metric), metric.name, "; ".join(remarks))
 
 
 def _check_direction(text: Text, metric: Metric) -> None:

@@ -63,7 +63,7 @@ TEXT_VOLUME = re.compile(
 PIXELS = re.compile(rf"(?P<value>{COUNT})\s+(?:mega)?pixels\b(?:\s+(?:each|per \w+))?")
 VOLUME = re.compile(rf"(?P<value>{NUMBER})\s*{BYTE_UNIT}")
 BARE = re.compile(rf"(?P<value>{COUNT})(?:\s*(?P<labelled>{LABELLED})\b)?(?:\s*(?P<split>{_SPLIT})\b)?")
-PLURAL = re.compile(rf"(?P<value>{COUNT})\s+(?P<noun>(?:{_WORD}\s+){{0,2}}(?={_WORD})[^\W\d_]{{3,30}}s)\b{_TAIL}")
+PLURAL = re.compile(rf"(?P<value>{COUNT})\s+(?P<noun>(?:{_WORD}\s+){{0,2}}(?={_WORD})[^\W\d_]{{2,30}}s)\b{_TAIL}")
 UNLABELLED = re.compile(rf"(?P<value>{COUNT})\s*(?:unlabell?ed|not (?:yet )?(?:labell?ed|annotated))\b")
 # A name for something: it has a capital inside or a digit, as OpenWebText or OASST1 do.
 NAME = re.compile(r"(?<![\w.])[^\W\d_](?=[\w.-]*[A-Z0-9])[\w.-]{1,40}")
@@ -87,6 +87,6 @@ def compile_nouns(nouns: Mapping[str, Iterable[str]], frequencies: Mapping[str, 
     choice = "|".join(re.escape(word) for word in sorted(class_of, key=len, reverse=True))
     item = re.compile(
         rf"(?P<value>{COUNT})[ -]*(?P<words>(?:{_WORD}\s+|(?:{_SPLIT})\s+|(?:{LABELLED})\s+){{0,4}}?(?:[^\W\d_]+-)?)"
-        rf"(?P<noun>{choice})(?!-?\w|\s+(?:{choice})(?!\w))(?:\s+each\b)?{_TAIL}"
+        rf"(?P<noun>{choice})(?![-/]?\w|\s+(?:{choice})(?!\w))(?:\s+each\b)?{_TAIL}"
     )
     return Nouns(item, class_of, {name: re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b") for name, words in frequencies.items()})

@@ -23,6 +23,10 @@ _SOON = re.compile(r"\W*(?:(?:very |ultra[- ])?low(?: latency)?|online|interacti
 _PER_TOKEN = re.compile(r"(?:\bper|/)\s*token\b")
 _PERCENTILE = re.compile(r"\bp(?:50|90|95|99|99\.9)\b|\b(?:50|90|95|99)th percentile\b|\b(?:mean|median|average|avg|worst[- ]case)\b")
 _OFFLINE = re.compile(r"\W*(?:offline|batch|offline batch|batch processing|not real[- ]?time|best effort)\W*")
+_FEW = re.compile(
+    r"\W*(?:within |in |under )?(?:an? )?(?:few|couple of|several) (?:milliseconds|ms|seconds|minutes|hours)"
+    r"(?: (?:is|are) (?:fine|ok|okay|enough))?\W*"
+)
 _LATENCY_WORDS = words(
     """
     inference latency response time takes per image sample request frame query sentence document prediction item call in on for a an
@@ -81,6 +85,8 @@ def read_latency(field: str, said: str) -> Latency:
     text = Text(field, said, ("inference <50ms", "≤ 0.1 s per image"))
     if text.is_unlimited() or _OFFLINE.fullmatch(text.left):
         return Latency()
+    if _FEW.fullmatch(text.left) or (re.search(r"\boffline\b", text.left) and not re.search(r"\d", text.left)):
+        return Latency(remark="names no number, so nothing is held to it; say milliseconds or seconds")
     if _SOON.fullmatch(text.left):
         return Latency(real_time=True, remark="names no time, so nothing is held to it; say milliseconds")
     text.refuse_negative()
@@ -97,7 +103,7 @@ def read_latency(field: str, said: str) -> Latency:
     found = text.take(wrong)
     if found:
         text.fail("bounds it from the wrong side: a latency is at most, a rate at least", [found.span()])
-    text.finish(_LATENCY_WORDS)
+    remarks += text.leave(_LATENCY_WORDS)
     limits = [number(time["value"]) * seconds(time["unit"]) * 1e3 for time in times]
     limits += [1e3 / value if (value := number(rate["value"])) else 0.0 for rate in rates]
     _one(text, limits, "limit", required=not real_time)
@@ -133,13 +139,13 @@ def read_budget(field: str, said: str) -> Budget:
     days = [number(found["value"]) * seconds(found["unit"]) / _DAY for found in text.take_all(_WALL)]
     dollars, remark = _money(text)
     _bounded_above(text)
-    text.finish(_BUDGET_WORDS)
+    aside = text.leave(_BUDGET_WORDS)
     for values, what in ((hours, "number of GPU-hours"), (days, "duration"), (dollars, "sum of money")):
         _one(text, values, what, required=False)
     if not (hours or days or dollars or remark):
         text.fail("names no amount")
     usd, gpu_hours, wall = (values[0] if values else math.inf for values in (dollars, hours, days))
-    return Budget(usd, gpu_hours, wall, remark)
+    return Budget(usd, gpu_hours, wall, "; ".join(filter(None, (remark, *aside))))
 
 
 def _money(text: Text) -> tuple[list[float], str]:

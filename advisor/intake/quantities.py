@@ -14,7 +14,7 @@ from advisor.intake.catalogue import Catalogue
 from advisor.intake.compute import Compute, read_compute
 from advisor.intake.counted import Counts
 from advisor.intake.counts import FORMS, read_counts
-from advisor.intake.describe import note_labels_in_size
+from advisor.intake.describe import absences, note_labels_in_size, note_parts
 from advisor.intake.here import means_here, read_here
 from advisor.intake.limits import read_budget, read_latency, read_model_size
 from advisor.intake.notes import Notes
@@ -95,6 +95,8 @@ def note_size(request: Request, notes: Notes, catalogue: Catalogue) -> tuple[Cou
         reading = Text(SIZE, text, FORMS)
         for entry, (start, end) in catalogue.named_datasets(reading.left):
             named.append(entry)
+            reading.blank(start, end)
+        for start, end in (*note_parts(notes, SIZE, text), *absences(notes, text)):
             reading.blank(start, end)
         named_only = bool(named) and not any(char.isdigit() for char in reading.left)
         nouns = notes.words.nouns

@@ -18,8 +18,8 @@ def read(said: str) -> Target:
         ("accuracy 0%", "anything reaches"),
         ("precision > 90%, recall > 80%", "more than one metric"), ("90% or 95%", "not understood"),
         ("accuracy of 90-95%", "more than one number"),
-        ("more than 90% please", "not understood"), ("F1", "no number"), ("RMSE < 10%", "unit of its own"),
-        ("very good", "not understood"), ("  ", "empty"),
+        ("F1", "no number"), ("RMSE < 10%", "unit of its own"),
+        ("very good", "no number"), ("90% unless rare", "not understood"), ("  ", "empty"),
     ],
 )  # fmt: skip
 def test_what_is_no_target_is_an_error(said: str, why: str) -> None:

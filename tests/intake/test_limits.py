@@ -14,7 +14,8 @@ from advisor.intake.limits import read_budget, read_latency, read_model_size
     [
         (read_latency, ">50ms", "wrong side"), (read_latency, "at most 30 fps", "wrong side"), (read_latency, "-5 ms", "negative"),
         (read_latency, "0 ms", "above zero"),
-        (read_latency, "50", "not understood"), (read_latency, "fast please, 50ms", "not understood"),
+        (read_latency, "50", "not understood"), (read_latency, "50ms but not always", "not understood"),
+            (read_latency, "fast please", "names no limit"),
         (read_latency, "1,5 ms", "not understood"),
         (read_latency, "50 ms or 60 ms", "more than one limit"), (read_latency, "100 qps", "not understood"),
         (read_latency, "0 fps", "above zero"),
@@ -39,6 +40,8 @@ def test_what_is_not_wholly_understood_is_an_error(read: Callable[[str, str], ob
         ("no more than 50 milliseconds", 50), ("p99 < 100 ms", 100), ("2 minutes", 120_000), ("real-time (<30ms)", 30),
         ("none", math.inf), ("offline", math.inf), ("<5 ms on T4", 5), ("<100 ms on CPU", 100), ("25+ fps", 40), ("low", math.inf),
         ("no hard limit", math.inf), ("1e2 ms", 100), ("INFERENCE < 50 MS", 50),
+        ("< 300 ms on a tablet", 300), ("200 ms a page", 200), ("answers in under 2 seconds", 2_000), ("a few seconds is fine", math.inf),
+        ("works offline on iPhone", math.inf),
     ],
 )  # fmt: skip
 def test_latency(said: str, ms: float) -> None:
@@ -55,6 +58,8 @@ def test_what_a_latency_is_read_as_is_said() -> None:
     assert "per token" in read_latency("x", "100 ms/token").remark
     assert "p99" in read_latency("x", "p99 < 100 ms").remark
     assert "device of computeResources" in read_latency("x", "<5 ms (T4)").remark
+    assert "'tablet' is not understood, and decides nothing" in read_latency("x", "< 300 ms on a tablet").remark
+    assert "names no number" in read_latency("x", "a few seconds").remark
     assert read_latency("x", "low latency").real_time and "names no time" in read_latency("x", "low latency").remark
 
 
