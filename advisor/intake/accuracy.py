@@ -16,8 +16,11 @@ _VALUE = re.compile(rf"(?P<value>{NUMBER})\s*(?P<percent>%|percent\b|pct\b)?")
 _VAGUE = re.compile(
     r"\W*(?:as (?:high|good|accurate) as possible|(?:the )?(?:best|highest)(?: possible)?(?: accuracy)?|"
     r"state[- ]of[- ]the[- ]art|sota|maximi[sz]e|max|high(?: accuracy)?|good enough|"
-    r"(?:beat|better than|improve on)(?: the| our)?(?: current)? (?:baseline|model))\W*"
+    r"human[- ]level(?: accuracy| performance)?|"
+    r"(?:beat|better than|improve on|match)(?: the| our)?(?: current| existing)? "
+    r"(?:baseline|model|xgboost|lightgbm|catboost|humans?|experts?))\W*"
 )
+_OR_BETTER = re.compile(r"\bor (?:better|more|higher|above|over)\b")
 _WORDS = words(
     """
     score target of on the test set validation val held out holdout data a at is should be must reach and goal class per average
@@ -74,6 +77,7 @@ def read_accuracy(field: str, said: str, metrics: Metrics) -> Target:
         text.fail("names more than one metric; keep the one that decides")
     metric = named[0] if named else Metric(DEFAULT, fraction=True, lower=False)
     text.refuse_negative()
+    text.take_all(_OR_BETTER)
     values = text.take_all(_VALUE)
     _check_direction(text, metric)
     text.take_all(ABOUT)

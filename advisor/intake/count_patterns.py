@@ -26,6 +26,10 @@ POINTED = re.compile(rf"(?<![\w.,])[1-9]\d{{0,2}}(?:\.\d{{3}})+(?![\w.,%])(?!\s*
 DECIMAL_COMMA = re.compile(rf"(?<![\w.,])\d{{1,3}},\d{{1,2}}(?=[ -]?(?:(?:{MULTIPLE})\b|{BYTE_UNIT}|{DURATION}))")
 FRACTION_COMMA = re.compile(r"(?<![\w.,])\d{1,3},\d{1,2}(?![\w,])")
 PLUS = re.compile(r"(?<=[\dkmb])\+(?=\s|$)")
+# "train 40k / val 5k": the number stands behind its split; "250 3D scans": no number; "since 2015", "(avg. 20 pages)": none of samples.
+SPLIT_FIRST = re.compile(rf"\b(?P<split>{_SPLIT})\s*[:=]?\s*(?P<value>{COUNT})(?!\w)(?!\s*(?:{_SPLIT}))")
+DIMENSIONS = re.compile(r"(?<=\d )[123]d(?= [^\W\d_])")
+BESIDE = re.compile(r"\bsince (?:(?:19|20)\d\d)\b|\((?:avg\.?|average|averaging|mean|median|typically|usually|up to|max\.?)\s[^()]*\)")
 RANGE = re.compile(rf"(?:\b(?:between|from)\s+)?(?P<low>{COUNT})\s*(?:-|\bto\b|\band\b|\.\.)\s*(?P<high>{COUNT})")
 PER_CLASS = re.compile(
     rf"(?P<value>{COUNT})[ -]?(?:[^\W\d_]{{1,20}}\s)?(?:(?:per|/|for each|in each|each)\s?(?:class|category|label)\b|-?shots?\b)"

@@ -7,7 +7,9 @@ import re
 from advisor.intake.count_patterns import (
     AUDIO,
     BARE,
+    BESIDE,
     DECIMAL_COMMA,
+    DIMENSIONS,
     EACH_LASTS,
     FRACTION_COMMA,
     IMAGE_SIZE,
@@ -24,6 +26,7 @@ from advisor.intake.count_patterns import (
     PLUS,
     POINTED,
     RANGE,
+    SPLIT_FIRST,
     TEXT_VOLUME,
     TIMES,
     TOKENS,
@@ -64,7 +67,10 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     """What `text` says about the amount of data; names of known datasets are blanked in it already."""
     found = Found()
     text.left = OVER.sub("from", text.left)
+    text.left = DIMENSIONS.sub("  ", text.left)
+    text.left = SPLIT_FIRST.sub(lambda match: f"{match['value']} {match['split']}".ljust(len(match[0])), text.left)
     whole = text.left
+    found.remarks += [f"{match[0]!r} decides nothing here" for match in text.take_all(BESIDE)]
     _bounds(text, found)
     _pointed(text, found)
     sizes = [min(int(match["width"]), int(match["height"])) for match in text.take_all(IMAGE_SIZE)]

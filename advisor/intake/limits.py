@@ -17,15 +17,25 @@ _RATE = re.compile(rf"(?P<value>{NUMBER})\+?\s*(?:fps|frames? per second|frames?
 _REAL_TIME = re.compile(r"\breal[- ]?time\b")
 _ON_DEVICE = re.compile(
     r"\b(?:on\s+)?(?:an?\s+|the\s+|nvidia\s+|tesla\s+)*(?:[tvalhp]\d{1,3}[a-z]?|rtx ?\d{4}(?: ?ti)?|jetson(?: \w+){0,2}|raspberry pi ?\d?|"
-    r"(?:edge |mobile |desktop |single |one )?(?:gpu|cpu|phone|edge device|device))\b"
+    r"(?:edge |mobile |desktop |single |one )?(?:gpu|cpu|phone|tablet|laptop|microcontroller|browser|server|edge device|device)|"
+    r"(?:pixel|iphone|ipad|galaxy)(?: ?[a-z]?\d{1,2}[a-z]?)?(?: (?:pro|max|ultra|plus))*)\b"
 )
-_SOON = re.compile(r"\W*(?:(?:very |ultra[- ])?low(?: latency)?|online|interactive|near real[- ]?time)\W*")
+_ONE = re.compile(r"\b(?:an?|one) (?=(?:milli)?seconds?\b|minutes?\b|hours?\b)")
+_SUB_SECOND = re.compile(r"\bsub-?second\b")
+_THROUGHPUT = re.compile(
+    rf"{NUMBER}\s*(?:[^\W\d_]+\s*)?(?:(?:per|a|each)\s|/)\s?(?:s|sec|second|minute|min|hour|h|day)\b|\b(?:qps|rps|tps)\b"
+)
+SAME = 1.1  # "16 ms per frame (60 fps)" says one limit twice
+_SOON = re.compile(r"\W*(?:(?:must|should) be )?(?:(?:very |ultra[- ])?low(?: latency)?|online|interactive|near real[- ]?time)\W*")
 _PER_TOKEN = re.compile(r"(?:\bper|/)\s*token\b")
 _PERCENTILE = re.compile(r"\bp(?:50|90|95|99|99\.9)\b|\b(?:50|90|95|99)th percentile\b|\b(?:mean|median|average|avg|worst[- ]case)\b")
 _OFFLINE = re.compile(r"\W*(?:offline|batch|offline batch|batch processing|not real[- ]?time|best effort)\W*")
 _FEW = re.compile(
     r"\W*(?:within |in |under )?(?:an? )?(?:few|couple of|several) (?:milliseconds|ms|seconds|minutes|hours)"
     r"(?: (?:is|are) (?:fine|ok|okay|enough))?\W*"
+)
+_UNHURRIED = re.compile(
+    r"\b(?:offline|overnight|nightly|(?:daily|weekly) batch|batch job|(?:as )?(?:fast|quick(?:ly)?|low|short) as possible)\b"
 )
 _LATENCY_WORDS = words(
     """
@@ -85,13 +95,17 @@ def read_latency(field: str, said: str) -> Latency:
     text = Text(field, said, ("inference <50ms", "≤ 0.1 s per image"))
     if text.is_unlimited() or _OFFLINE.fullmatch(text.left):
         return Latency()
-    if _FEW.fullmatch(text.left) or (re.search(r"\boffline\b", text.left) and not re.search(r"\d", text.left)):
+    if _FEW.fullmatch(text.left) or (_UNHURRIED.search(text.left) and not re.search(r"\d", text.left)):
         return Latency(remark="names no number, so nothing is held to it; say milliseconds or seconds")
     if _SOON.fullmatch(text.left):
         return Latency(real_time=True, remark="names no time, so nothing is held to it; say milliseconds")
     text.refuse_negative()
     real_time = text.take(_REAL_TIME) is not None
-    times, rates = text.take_all(_TIME), text.take_all(_RATE)
+    text.left = _SUB_SECOND.sub("<1 second", _ONE.sub(lambda found: "1".rjust(len(found[0]) - 1) + " ", text.left))
+    rates = text.take_all(_RATE)
+    if throughput := _THROUGHPUT.search(text.left):
+        text.fail("is a throughput; say how long one sample may take", [throughput.span()])
+    times = text.take_all(_TIME)
     remarks = ["a limit per token is compared with the time of one forward pass"] if text.take(_PER_TOKEN) else []
     remarks += [f"{found[0]} is read as the limit of a single call; the checks give an interval" for found in text.take_all(_PERCENTILE)]
     remarks += [
@@ -106,6 +120,8 @@ def read_latency(field: str, said: str) -> Latency:
     remarks += text.leave(_LATENCY_WORDS)
     limits = [number(time["value"]) * seconds(time["unit"]) * 1e3 for time in times]
     limits += [1e3 / value if (value := number(rate["value"])) else 0.0 for rate in rates]
+    if limits and 0 < max(limits) <= SAME * min(limits):
+        limits = [min(limits)]
     _one(text, limits, "limit", required=not real_time)
     return Latency(limits[0] if limits else math.inf, real_time, "; ".join(remarks))
 

@@ -80,7 +80,10 @@ def note_compute(request: Request, notes: Notes, catalogue: Catalogue) -> None:
         _state(notes, COMPUTE, said, facts, "", origin=Origin.DETECTED if is_here else Origin.STATED)
         for remark in compute.remarks:
             notes.notice(
-                "read as", f"{quoted(COMPUTE, said)} {remark}" if remark.startswith("comes") else f"{quoted(COMPUTE, said)}: {remark}"
+                "read as",
+                f"{quoted(COMPUTE, said)} {remark}"
+                if remark.startswith(("comes", "is read", "names"))
+                else f"{quoted(COMPUTE, said)}: {remark}",
             )
 
 

@@ -30,7 +30,8 @@ NO_LIMIT = re.compile(
 
 # What turns the meaning of a quantity that it stands beside, or is a quantity itself: never left aside.
 _TURNING = re.compile(
-    r"not|no|none|never|without|except|but|or|if|unless|maybe|perhaps|either|half|some|most|missing|per|each|every|yet|than|un\w+|"
+    r"not|no|none|never|without|except|but|or|if|unless|maybe|perhaps|either|half|some|most|missing|per|each|every|yet|than|"
+    r"un(?:label|annot|us|avail|bal|cert|clear|known|less|til)\w*|"
     r"few|couple|several|many|lots?|dozens?|hundreds?|thousands?|millions?|billions?|twice|double|"
     r"label\w*|annotat\w*|train\w*|test\w*|val\w*|dev|held|"
     r"(?:milli|micro)?seconds?|m?secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|quarters?|years?"

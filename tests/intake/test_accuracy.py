@@ -37,6 +37,7 @@ def test_what_is_no_target_is_an_error(said: str, why: str) -> None:
         ("perplexity below 20", 20, "perplexity"), ("at least 30 BLEU", 0.3, "bleu"), ("R² > 0.9", 0.9, "r2"),
         ("MAPE under 10", 0.1, "mape"), ("mIoU > 75", 0.75, "miou"),
         ("top-5 accuracy at least 95 % on the test set", 0.95, "top5"), ("AUC 0.9", 0.9, "auc"), ("dice>=0.9", 0.9, "dice"),
+        ("90% or better", 0.9, "accuracy"),
         ("none", 0, "none"),
         ("as high as possible", 0, "none"),
     ],

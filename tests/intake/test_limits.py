@@ -15,9 +15,10 @@ from advisor.intake.limits import read_budget, read_latency, read_model_size
         (read_latency, ">50ms", "wrong side"), (read_latency, "at most 30 fps", "wrong side"), (read_latency, "-5 ms", "negative"),
         (read_latency, "0 ms", "above zero"),
         (read_latency, "50", "not understood"), (read_latency, "50ms but not always", "not understood"),
-            (read_latency, "fast please", "names no limit"),
+            (read_latency, "fast please", "names no limit"), (read_latency, "500 requests per second", "is a throughput"),
+            (read_latency, "16 ms (30 fps)", "more than one limit"),
         (read_latency, "1,5 ms", "not understood"),
-        (read_latency, "50 ms or 60 ms", "more than one limit"), (read_latency, "100 qps", "not understood"),
+        (read_latency, "50 ms or 60 ms", "more than one limit"), (read_latency, "100 qps", "is a throughput"),
         (read_latency, "0 fps", "above zero"),
         (read_model_size, "100", "not understood"), (read_model_size, "25M parameters", "100 MB in fp32"),
         (read_model_size, "> 10 MB", "lower bound"),
@@ -41,7 +42,9 @@ def test_what_is_not_wholly_understood_is_an_error(read: Callable[[str, str], ob
         ("none", math.inf), ("offline", math.inf), ("<5 ms on T4", 5), ("<100 ms on CPU", 100), ("25+ fps", 40), ("low", math.inf),
         ("no hard limit", math.inf), ("1e2 ms", 100), ("INFERENCE < 50 MS", 50),
         ("< 300 ms on a tablet", 300), ("200 ms a page", 200), ("answers in under 2 seconds", 2_000), ("a few seconds is fine", math.inf),
-        ("works offline on iPhone", math.inf),
+        ("works offline on iPhone", math.inf), ("one second per document", 1_000), ("under a minute per scan", 60_000),
+        ("sub-second", 1_000), ("16ms per frame (60 fps)", 16), ("50ms on a Pixel 8", 50), ("as fast as possible", math.inf),
+        ("overnight batch", math.inf), ("must be interactive", math.inf),
     ],
 )  # fmt: skip
 def test_latency(said: str, ms: float) -> None:
@@ -58,7 +61,7 @@ def test_what_a_latency_is_read_as_is_said() -> None:
     assert "per token" in read_latency("x", "100 ms/token").remark
     assert "p99" in read_latency("x", "p99 < 100 ms").remark
     assert "device of computeResources" in read_latency("x", "<5 ms (T4)").remark
-    assert "'tablet' is not understood, and decides nothing" in read_latency("x", "< 300 ms on a tablet").remark
+    assert "'page' is not understood, and decides nothing" in read_latency("x", "200 ms a page").remark
     assert "names no number" in read_latency("x", "a few seconds").remark
     assert read_latency("x", "low latency").real_time and "names no time" in read_latency("x", "low latency").remark
 
