@@ -25,6 +25,7 @@ _SUB_SECOND = re.compile(r"\bsub-?second\b")
 _THROUGHPUT = re.compile(
     rf"{NUMBER}\s*(?:[^\W\d_]+\s*)?(?:(?:per|a|each)\s|/)\s?(?:s|sec|second|minute|min|hour|h|day)\b|\b(?:qps|rps|tps)\b"
 )
+_SPAN = re.compile(rf"(?<![\w.]){NUMBER}\s?(?:-|to)\s?(?={NUMBER}\s*(?:{DURATION}))")  # "10-20 ms": the upper end is the limit
 SAME = 1.1  # "16 ms per frame (60 fps)" says one limit twice
 _SOON = re.compile(r"\W*(?:(?:must|should) be )?(?:(?:very |ultra[- ])?low(?: latency)?|online|interactive|near real[- ]?time)\W*")
 _PER_TOKEN = re.compile(r"(?:\bper|/)\s*token\b")
@@ -102,11 +103,13 @@ def read_latency(field: str, said: str) -> Latency:
     text.refuse_negative()
     real_time = text.take(_REAL_TIME) is not None
     text.left = _SUB_SECOND.sub("<1 second", _ONE.sub(lambda found: "1".rjust(len(found[0]) - 1) + " ", text.left))
+    spans = text.take_all(_SPAN)
     rates = text.take_all(_RATE)
     if throughput := _THROUGHPUT.search(text.left):
         text.fail("is a throughput; say how long one sample may take", [throughput.span()])
     times = text.take_all(_TIME)
-    remarks = ["a limit per token is compared with the time of one forward pass"] if text.take(_PER_TOKEN) else []
+    remarks = ["is a range, held to at its upper end"] if spans else []
+    remarks += ["a limit per token is compared with the time of one forward pass"] if text.take(_PER_TOKEN) else []
     remarks += [f"{found[0]} is read as the limit of a single call; the checks give an interval" for found in text.take_all(_PERCENTILE)]
     remarks += [
         f"{found[0].strip()!r} is not looked at: the limit is held on the device of computeResources" for found in text.take_all(_ON_DEVICE)
@@ -155,7 +158,7 @@ def read_budget(field: str, said: str) -> Budget:
     days = [number(found["value"]) * seconds(found["unit"]) / _DAY for found in text.take_all(_WALL)]
     dollars, remark = _money(text)
     _bounded_above(text)
-    aside = text.leave(_BUDGET_WORDS)
+    aside = [f"{found[0].strip()!r} decides nothing here" for found in text.take_all(_ON_DEVICE)] + text.leave(_BUDGET_WORDS)
     for values, what in ((hours, "number of GPU-hours"), (days, "duration"), (dollars, "sum of money")):
         _one(text, values, what, required=False)
     if not (hours or days or dollars or remark):

@@ -101,7 +101,7 @@ def _note_kind(notes: Notes, path: str, said: str, hits: list[Hit], types: list[
     best = max(scores.values())
     chosen = [kind for kind, score in scores.items() if score == best]
     if len(chosen) > 1:
-        notes.notice("ambiguous", f"{quoted(path, said)} may mean {' or '.join(sorted(chosen))}; say which as facts.task.kind")
+        notes.undecided("task.kind", quoted(path, said), sorted(chosen))
         return
     kind = chosen[0]
     for fits, field, stated in ((best[0], DETAIL_DOMAIN, domains), (best[1], DETAIL_TYPE, types)):
@@ -175,7 +175,7 @@ def _note_hinted(notes: Notes, path: str, said: str, hits: list[Hit]) -> None:
         weights[str(hit.value)] += hit.phrase.weight
     best = [kind for kind, weight in weights.items() if weight == max(weights.values())]
     if len(best) > 1:
-        notes.notice("ambiguous", f"{quoted(path, said)} may mean {' or '.join(sorted(best))}; say which as facts.task.kind")
+        notes.undecided("task.kind", quoted(path, said), sorted(best))
         return
     word = next(hit.said for hit in hits if hit.value == best[0])
     notes.notice("read as", f'{quoted(path, said)} is read as {best[0]}, for "{word}"; say facts.task.kind where it is another')
@@ -213,7 +213,7 @@ def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list
         notes.state("task.kind", leads[0], detail, DETAIL_TYPE, origin=Origin.DERIVED)
     elif domains and not types:
         led = [name for name, kind in kinds.items() if kind.types and not set(kind.domains).isdisjoint(domains)]
-        notes.notice("ambiguous", f"{detail} may mean {' or '.join(led[:SHOWN_KINDS])}; say which as facts.task.kind")
+        notes.undecided("task.kind", detail, led[:SHOWN_KINDS])
     elif types and domains:
         meant = leads or [name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)]
         said = request.existing_setup.base_model or ""
@@ -221,6 +221,6 @@ def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list
         if len(served) == 1:
             notes.state("task.kind", served.pop(), f"what {quoted(BASE_MODEL, said)} is for", DETAIL_TYPE, origin=Origin.DERIVED)
         elif len(meant) > 1:
-            notes.notice("ambiguous", f"{detail} may mean {' or '.join(meant[:SHOWN_KINDS])}; say which as facts.task.kind")
+            notes.undecided("task.kind", detail, meant[:SHOWN_KINDS])
         else:
             _note_misfit(notes, detail, types, domains, meant)
