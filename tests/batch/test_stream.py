@@ -237,10 +237,20 @@ def test_a_task_that_kills_its_worker_is_an_error_and_the_others_are_answered(mo
     assert set(found.values()) == {("designed", None)}
 
 
+def test_the_loss_of_all_workers_and_of_what_forks_them_costs_no_row() -> None:
+    answered = advisor.design_many([GOOD] * 40, "none", jobs=2)
+    statuses = [next(answered).status]
+    for process in psutil.Process().children(recursive=True):
+        if "advisor.batch.worker" in process.cmdline():
+            process.kill()
+    statuses += [row.status for row in answered]
+    assert statuses == ["designed"] * 40
+
+
 def test_workers_end_with_their_batch() -> None:
     answered = advisor.design_many([GOOD] * 50, "none", jobs=2)
     next(answered)
-    workers = [child for child in psutil.Process().children() if "advisor.batch.worker" in child.cmdline()]
-    assert len(workers) == 2
+    workers = [child for child in psutil.Process().children(recursive=True) if "advisor.batch.worker" in child.cmdline()]
+    assert len(workers) == 3  # two, and the one that forks them
     answered.close()
     assert not any(worker.is_running() for worker in workers)
