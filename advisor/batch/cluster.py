@@ -207,7 +207,7 @@ class _Checks:
             self._answers.pop(job, None)
             return write_answer(broken_down("lost", f"the cluster lost the check: {type(error).__name__}"))
         self._counts = replace(self._counts, cached=self._counts.cached + was_cached, computed=self._counts.computed + (not was_cached))
-        return cast("dict[str, Any]", answered)
+        return answered
 
     async def _on_cluster(self, job: str, on_gpu: bool) -> tuple[dict[str, Any], bool]:
         """What `_run_check` gives. When the last GPU leaves the cluster, Ray would wait for another one without end: the check goes on
