@@ -100,7 +100,7 @@ def explain(
         for name, fact in sorted(made.facts.items())
         if fact.origin is Origin.ASSUMED
     ]
-    questions = [*critical_questions(made.knowledge, made.facts), *open_questions(made.knowledge, made.outcomes, made.known)]
+    questions = [*critical_questions(made.knowledge, made.facts, {}), *open_questions(made.knowledge, made.outcomes, made.known)]
     return Explanation(
         candidate=made.candidate, slots=slots, assumed=assumed, unknown=[f"{one.fact}: {one.question} {one.why}" for one in questions]
     )

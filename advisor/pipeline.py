@@ -115,7 +115,7 @@ def _answer(
     applies = _applicability(session)
     if applies is not None and applies.name != "design":
         return _not_applicable(session, applies)
-    questions = critical_questions(knowledge, session.facts)
+    questions = critical_questions(knowledge, session.facts, intake.plausible)
     if questions:
         return _needs_input(session, questions)
     decided = brief(knowledge, session.facts)

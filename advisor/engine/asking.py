@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from advisor.engine.deciding import Outcomes, undecided
 from advisor.engine.facts import Facts
@@ -16,10 +16,10 @@ from advisor.report import Clarification
 MOST_OPEN_QUESTIONS = 5  # a page of questions is answered by nobody
 
 
-def critical_questions(knowledge: Knowledge, facts: Facts) -> list[Clarification]:
-    """One question for each missing fact without which there is no design."""
+def critical_questions(knowledge: Knowledge, facts: Facts, plausible: Mapping[str, Sequence[str]]) -> list[Clarification]:
+    """One question for each missing fact without which there is no design; the `plausible` values are the answers offered."""
     return [
-        _question(knowledge, spec, _slots_that_use(knowledge, name), critical=True)
+        _question(knowledge, spec, _slots_that_use(knowledge, name), plausible.get(name, ()), critical=True)
         for name, spec in knowledge.vocabulary.items()
         if name not in facts and _is_needed(knowledge.vocabulary, spec, facts)
     ]
@@ -32,7 +32,9 @@ def open_questions(knowledge: Knowledge, outcomes: Outcomes, facts: Facts) -> li
         hanging[fact].add(slot.name)
     asked = [(name, slots) for name, slots in hanging.items() if knowledge.vocabulary[name].question]
     asked.sort(key=lambda item: (-len(item[1]), item[0]))
-    return [_question(knowledge, knowledge.vocabulary[name], sorted(slots), critical=False) for name, slots in asked[:MOST_OPEN_QUESTIONS]]
+    return [
+        _question(knowledge, knowledge.vocabulary[name], sorted(slots), (), critical=False) for name, slots in asked[:MOST_OPEN_QUESTIONS]
+    ]
 
 
 def _is_needed(vocabulary: Vocabulary, spec: FactSpec, facts: Facts) -> bool:
@@ -50,9 +52,9 @@ def _slots_that_use(knowledge: Knowledge, fact: str) -> list[str]:
     return sorted({rule.slot for rules in knowledge.rules.rules.values() for rule in rules if rule.facts & names})
 
 
-def _question(knowledge: Knowledge, spec: FactSpec, slots: Iterable[str], *, critical: bool) -> Clarification:
+def _question(knowledge: Knowledge, spec: FactSpec, slots: Iterable[str], plausible: Sequence[str], *, critical: bool) -> Clarification:
     slots = list(slots)
-    examples = list(spec.examples or spec.values[:3])
+    examples = list(plausible or spec.examples or spec.values[:3])
     return Clarification(
         fact=spec.name, question=spec.question or spec.about, why=spec.about, decisions=slots, examples=examples, critical=critical
     )

@@ -28,6 +28,8 @@ class Intake:
 
     facts: dict[str, Fact]
     notices: list[Notice] = field(default_factory=list)
+    plausible: dict[str, list[str]] = field(default_factory=dict)
+    """Of facts that are not known, the values that the request may mean."""
 
 
 def read_facts(request: Request, vocabulary: Mapping[str, FactSpec], catalogue: Catalogue | None = None) -> Intake:
@@ -47,4 +49,4 @@ def read_facts(request: Request, vocabulary: Mapping[str, FactSpec], catalogue: 
     derive_facts(request, notes, catalogue, counts, datasets)
     if notes.faults:
         raise RequestError(dict.fromkeys(notes.faults))
-    return Intake(notes.facts, notes.notices)
+    return Intake(notes.facts, notes.notices, notes.plausible)

@@ -51,13 +51,22 @@ OF_LENGTH = re.compile(rf"\bof length (?P<value>{COUNT})(?!\w)")
 # What stands in brackets without a number, and says nothing of labels or splits, is where the data come from.
 ORIGIN = re.compile(r"\((?![^()]*(?:label|annot|train|test|valid|held|per |each|not |no ))[^()\d]*\)")
 PERIOD = re.compile(rf"(?P<value>{COUNT})[ -]?(?P<unit>{DURATION})(?!-)(?:['\s]+(?:worth\s+)?(?:of\s+)?(?:{_WORD}\s*){{1,6}})?")
+# How far apart the steps are, where no word of the vocabulary says it: "every 15 minutes", "10-minute data", "half-hourly", "at 100 Hz".
+_APART = rf"(?:{NUMBER}|half an|half|quarter|five|ten|fifteen|twenty|thirty)[ -](?:second|minute|min|hour)"
+_STEPS = r"(?:data|steps|time steps|readings|measurements|values|points|load|observations)"
+SPACING = re.compile(
+    rf"(?:\b(?:sampled|recorded|measured|logged|taken)\s+)?(?:\b(?:every|each)\s+(?P<every>{_APART}s?)\b"
+    rf"|(?:\b(?:at|in)\s+)?\b(?P<apart>{_APART})(?:[ -](?:resolution|intervals?|spacing|sampling|granularity)\b|(?=\s{_STEPS}\b))"
+    rf"|\b(?P<part>half|quarter)[ -]?hourly\b|(?:\bat\s+)?(?P<hertz>{NUMBER})\s?hz\b)"
+)
 _SHORT = r"(?:s|secs?|seconds?|mins?|minutes?)"
+# Samples that are cut or drawn to one length: the points of each are no samples.
+_CUT = ("windows", "segments", "recordings", "sequences", "trials", "shapes", "clouds", "scans", "objects", "scenes", "signals", "beats",
+        "waveforms", "samples", "examples", "episodes", "trajectories")  # fmt: skip
 EACH_LASTS = re.compile(
     rf"\bof\s+(?:about\s+)?{NUMBER}[ -]?{_SHORT}\b(?:\s+each\b)?"
     rf"|{NUMBER}-?{_SHORT}\s(?=(?:[^\W\d_]+\s)?(?:clip|video|recording|utterance|segment)s?\b)"
-    + "".join(
-        rf"|(?<={noun}) of {COUNT} (?:time ?)?(?:steps|points)\b" for noun in ("windows", "segments", "recordings", "sequences", "trials")
-    )
+    + "".join(rf"|(?<={noun}) of {COUNT} (?:time ?)?(?:steps|points|samples|values|frames)\b" for noun in _CUT)
 )
 TEXT_VOLUME = re.compile(
     rf"(?P<value>{NUMBER})\s*(?P<unit>{BYTE_UNIT})(?:\s+of)?(?:\s+{_WORD}){{0,3}}?\s+(?:texts?|corpus|corpora|books|code|wikipedia|documents)\b{_TAIL}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from advisor.intake.text import Text
-from advisor.quantity import SECONDS
+from advisor.quantity import SECONDS, number, seconds
 
 DAY = SECONDS["day"]
 # Facts beside the number may come from its rounding: 8 a class and 160 images are 20 classes, give or take this factor.
 CONTRADICTION = 2.0
+SPELT = {"half an": 0.5, "half": 0.5, "quarter": 0.25, "five": 5.0, "ten": 10.0, "fifteen": 15.0, "twenty": 20.0, "thirty": 30.0}
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,21 @@ def with_time(text: Text, counts: Counts, found: Found, durations: list[float], 
         return replace(counts, days=days)
     found.by["steps"] = [steps_in(days, counts.frequency)]
     return replace(counts, days=days, unit="steps", derived=frozenset({"samples"}))
+
+
+def spacing(match: re.Match[str]) -> float:
+    """Seconds between two steps, of a match of SPACING."""
+    if match["hertz"]:
+        return 1 / max(number(match["hertz"]), 1e-9)
+    if match["part"]:
+        return SECONDS["hour"] * SPELT[match["part"]]
+    said, unit = re.split(r"[ -](?=[a-z]+$)", match["every"] or match["apart"])
+    return (SPELT.get(said) or number(said)) * seconds(unit)
+
+
+def frequency_of(apart: float) -> str:
+    """The nearest name for steps so many seconds apart, as the longest unit that is no longer."""
+    return next((name for name, length in (("hourly", 3600.0), ("minute", 60.0)) if apart >= length), "second")
 
 
 def steps_in(days: float, frequency: str) -> int:

@@ -26,6 +26,7 @@ from advisor.intake.count_patterns import (
     PLUS,
     POINTED,
     RANGE,
+    SPACING,
     SPLIT_FIRST,
     TEXT_VOLUME,
     TIMES,
@@ -34,7 +35,7 @@ from advisor.intake.count_patterns import (
     VOLUME,
     Nouns,
 )
-from advisor.intake.counted import DAY, Counts, Found, with_labels, with_samples, with_time
+from advisor.intake.counted import DAY, Counts, Found, frequency_of, spacing, with_labels, with_samples, with_time
 from advisor.intake.text import ABOUT, LOWER, TAKEN, UPPER, Text, words
 from advisor.quantity import COUNT, bytes_in, number, seconds
 
@@ -48,6 +49,8 @@ TEXTS, PICTURES = (
     frozenset({"image", "photo", "picture", "video"}),
 )
 
+# What may be counted itself, or be what the samples before it are told apart by: "140k clips, 10 scenes".
+EITHER = frozenset({"scene", "event", "song", "word", "instrument", "sound", "leaf", "shape", "particle", "case"})
 STEP_OF = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}  # "120 series x 900 days"
 
 OVER = re.compile(r"(?<=[a-z] )over(?= \d)")  # "22k questions over 510 contracts": no lower bound, as nothing stands before that
@@ -63,8 +66,11 @@ _WORDS = words(
 )
 
 
-def read_counts(text: Text, nouns: Nouns) -> Counts:
-    """What `text` says about the amount of data; names of known datasets are blanked in it already."""
+def read_counts(text: Text, nouns: Nouns, *, all_labelled: bool = False) -> Counts:
+    """What `text` says about the amount of data; names of known datasets are blanked in it already.
+
+    Where all are labelled, "17k recordings, 71 labels" are no labelled ones, but classes.
+    """
     found = Found()
     text.left = OVER.sub("from", text.left)
     text.left = DIMENSIONS.sub("  ", text.left)
@@ -85,6 +91,8 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     text.left = TIMES.sub(" , ", text.left)
     text.left = OF_LENGTH.sub(lambda match: f"of {match['value']} steps ", text.left)
     tokens = text.take(TOKENS)
+    apart = [spacing(match) for match in SPACING.finditer(text.left)]
+    text.left = SPACING.sub(lambda match: " " * len(match[0]), text.left)  # a gap, so that the noun stays with its number
     for lasting in list(EACH_LASTS.finditer(text.left)):
         text.left = text.left.replace(lasting[0], " " * len(lasting[0]))  # a gap, so that the noun stays with its number
         found.remarks.append(f"{lasting[0].strip()!r} decides nothing here")
@@ -95,6 +103,8 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     periods = text.take_all(PERIOD)
     days = [number(match["value"]) * seconds(match["unit"]) / DAY for match in periods]
     frequency = next((name for name, pattern in nouns.frequencies.items() if pattern.search(whole)), None)
+    if frequency is None and apart:
+        frequency = frequency_of(apart[0])
     if frequency is None and periods and found.by.get("series") and (frequency := STEP_OF.get(periods[0]["unit"].rstrip("s"))):
         found.remarks.append(f"{periods[0][0].strip()!r} of each series is read as {frequency} steps")
     for pattern in nouns.frequencies.values():
@@ -102,7 +112,9 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     names = _names(text)
     found.remarks += [f"{match[0].replace(TAKEN, '…')!r} decides nothing here" for match in text.take_all(ORIGIN)]
     if not days:
-        _bare(text, found)
+        _bare(text, found, all_labelled)
+    elif apart and len(days) == 1 and not found.by.get("steps"):
+        found.by["steps"] = [int(days[0] * DAY / apart[0])]
     found.remarks += text.leave(_WORDS)
     counts = Counts(
         unit=found.noun,
@@ -214,6 +226,16 @@ def _items(text: Text, nouns: Nouns, found: Found) -> None:
             continue
         if kind == "samples" and re.search(LABELLED, before):
             found.labelled.append(value)
+        if (
+            kind == "samples"
+            and match["noun"].rstrip("s") in EITHER
+            and any(value * LEAST_OF_A_KIND <= n for n in found.by.get("samples", []))
+        ):
+            kind = "classes"
+            found.remarks.append(f"{match[0].strip()!r} are read as classes")
+        if kind == "samples" and found.noun in ("graph", "graphs") and match["noun"].startswith("node"):
+            found.remarks.append(f"{match[0].strip()!r}, which the graphs have together, decides nothing here")
+            continue
         if kind == "asides" or (has_texts and match["noun"].rstrip("s") in PICTURES):
             found.remarks.append(f"{match[0].strip()!r} decides nothing here")
             continue
@@ -233,21 +255,22 @@ def _names(text: Text) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _bare(text: Text, found: Found) -> None:
+def _bare(text: Text, found: Found, all_labelled: bool) -> None:
     """Numbers without a noun: samples, if nothing else is; `140 labels` may be classes or samples, `5 labels` of thousands are classes."""
     labels = text.take(re.compile(rf"(?P<value>{COUNT})\s+labels\b"))
-    if found.by.get("samples"):
+    if not found.by.keys().isdisjoint(("samples", "steps")):
         found.remarks += [f"{match[0].strip()!r} decides nothing here" for match in text.take_all(PLURAL)]
     unknown = text.take(PLURAL) if found.by.keys().isdisjoint(("samples", "steps", "series")) else None
     if unknown:
         found.by["samples"] = [_whole_number(text, unknown["value"], unknown.span())]
         found.noun = unknown["noun"]
         found.remarks.append(f"{unknown['noun']!r} are taken for samples")
+        found.remarks += [f"{match[0].strip()!r} decides nothing here" for match in text.take_all(PLURAL)]
     if labels:
         value, samples = _whole_number(text, labels["value"], labels.span()), found.by.get("samples")
         if found.noun.rstrip("s") == "node" or "unlabelled" in found.by:
             found.labelled.append(value)
-        elif samples and 1 < value <= min(MOST_KINDS, max(samples) / LEAST_OF_A_KIND):
+        elif samples and _are_classes(value, max(samples), found.noun, all_labelled):
             found.by.setdefault("classes", []).append(value)
             found.remarks.append(f"'{value} labels' are read as classes")
         else:
@@ -262,6 +285,13 @@ def _bare(text: Text, found: Found) -> None:
             found.by.setdefault("samples", []).append(value)
         if match["split"]:
             found.train.append(value)
+
+
+def _are_classes(labels: int, samples: int, noun: str, all_labelled: bool) -> bool:
+    """Whether so many labels tell kinds apart. Few graphs may have many nodes, which have the labels."""
+    if all_labelled and noun.startswith("graph"):
+        return True
+    return 1 < labels <= samples / LEAST_OF_A_KIND and (labels <= MOST_KINDS or all_labelled)
 
 
 def _whole_number(text: Text, said: str, span: tuple[int, int]) -> int:

@@ -11,7 +11,6 @@ from advisor.engine.facts import Fact, Facts, Origin, Value
 from advisor.engine.vocabulary import Assume
 from advisor.intake.catalogue import Catalogue
 from advisor.intake.counted import Counts, steps_in
-from advisor.intake.names import NameIndex
 from advisor.intake.notes import ROUNDING, Notes
 from advisor.intake.text import lowered, quoted
 from advisor.request import Request
@@ -116,7 +115,7 @@ def _derive_base_model(request: Request, notes: Notes, catalogue: Catalogue) -> 
         notes.state("setup.base_model", named, quoted(TASK, request.task.specific_task or ""), TASK, origin=Origin.DERIVED)
     elif said is not None and said.strip().lower() not in NOTHING:
         detail, index = quoted(BASE_MODEL, said), catalogue.model_names
-        ids = index.exact(said) or _with_size(said, catalogue) or _architecture(said, index, notes)
+        ids = index.exact(said) or _with_size(said, catalogue) or _architecture(said, catalogue, notes)
         ids = _serving(ids, notes, catalogue) or _stand_in(said, notes, catalogue) or ids
         if ids:
             notes.state("setup.base_model", _as_observed(ids[0], notes, catalogue), detail, BASE_MODEL)
@@ -181,10 +180,11 @@ def _encoder(entry: ModelEntry) -> str:
     return str(entry.build.config.get("name", entry.id)).partition(".")[0]
 
 
-def _architecture(said: str, index: NameIndex, notes: Notes) -> tuple[str, ...]:
-    """timm writes `architecture.weights`: a known architecture with weights that are not in the catalogue."""
+def _architecture(said: str, catalogue: Catalogue, notes: Notes) -> tuple[str, ...]:
+    """timm writes `architecture.weights`: a known architecture with weights that are not in the catalogue, nor named in a stand-in."""
     name, _, weights = said.strip().partition(".")
-    ids = index.exact(name) if weights[:1].isalpha() else ()  # "Llama 3.1 405B" names no weights
+    known = weights[:1].isalpha() and not catalogue.stand_in_names.exact(said)  # "Llama 3.1 405B" names no weights
+    ids = catalogue.model_names.exact(name) if known else ()
     if ids:
         notes.notice(
             "read as", f"{quoted(BASE_MODEL, said)} is read as {ids[0]}: the same architecture; mind the licence of its own weights"
@@ -222,11 +222,12 @@ def _stand_in(said: str, notes: Notes, catalogue: Catalogue, path: str = BASE_MO
     if not fitting:
         return ()
     mention, ids = max(fitting, key=lambda pair: (pair[0].end - pair[0].start, -pair[0].start))
-    recipe = next((stand_in.recipe for id_ in mention.ids if (stand_in := catalogue.stand_ins.get(id_)) and stand_in.recipe), None)
-    if recipe is not None:
-        notes.derive("setup.recipe", recipe, quoted(path, said))
     parameters = _parameters((catalogue.stand_ins[id_] for id_ in mention.ids if id_ in catalogue.stand_ins), text)
     nearest = _nearest_in_size(ids, parameters, catalogue)
+    meant = (catalogue.stand_ins[id_] for id_ in mention.ids if id_ in catalogue.stand_ins)
+    recipe = next((stand_in.recipe for stand_in in meant if stand_in.recipe and nearest in stand_in.by), None)
+    if recipe is not None:
+        notes.derive("setup.recipe", recipe, quoted(path, said))
     name = catalogue.models[nearest].name
     if catalogue.is_closed(text):
         notes.notice(
@@ -235,10 +236,11 @@ def _stand_in(said: str, notes: Notes, catalogue: Catalogue, path: str = BASE_MO
             f"{name}, whose weights are open. Compare it with that model as it is, with a prompt, and with its provider's tuning service",
         )
         return (nearest,)
+    other = " for this task" if catalogue.model_names.exact(said) else ""
     notes.notice(
         "read as",
-        f"{quoted(BASE_MODEL, said)} is no model of the catalogue; {name} stands in for it, as the nearest in kind: the advice holds for "
-        f"both, the figures and the licence are the stand-in's{_far_in_size(parameters, catalogue.models[nearest])}",
+        f"{quoted(BASE_MODEL, said)} is no model of the catalogue{other}; {name} stands in for it, as the nearest in kind: the advice "
+        f"holds for both, the figures and the licence are the stand-in's{_far_in_size(parameters, catalogue.models[nearest])}",
     )
     return (nearest,)
 

@@ -26,6 +26,8 @@ class Notes:
     facts: dict[str, Fact] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    plausible: dict[str, list[str]] = field(default_factory=dict)
+    """What an undecided fact may be, by what was said."""
     given: set[str] = field(default_factory=set)
     """The facts of the request's own `facts` block: what a text says beside them must agree."""
 
@@ -67,6 +69,11 @@ class Notes:
         found = Notice(kind=kind, text=text)
         if found not in self.notices:
             self.notices.append(found)
+
+    def undecided(self, fact: str, said: str, meant: list[str]) -> None:
+        """What was said may mean several values of a fact, and does not tell which."""
+        self.plausible[fact] = meant
+        self.notice("ambiguous", f"{said} may mean {' or '.join(meant)}; say which as facts.{fact}")
 
     def not_understood(self, path: str, said: str) -> None:
         self.notice("not understood", f'{path}: "{printable(said[:SHOWN])}" matches nothing that is known, and decided nothing')

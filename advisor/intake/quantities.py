@@ -89,6 +89,8 @@ def note_size(request: Request, notes: Notes, catalogue: Catalogue) -> tuple[Cou
     if said is None:
         return Counts(), []
     named: list[DatasetEntry] = []
+    labels = notes.words.lexicon.hits(request.data.label_availability or "", ("data.labels",))
+    all_labelled = any(hit.value == "full" for hit in labels)
 
     def read(text: str) -> Counts:
         reading = Text(SIZE, text, FORMS)
@@ -98,7 +100,7 @@ def note_size(request: Request, notes: Notes, catalogue: Catalogue) -> tuple[Cou
         for start, end in (*note_parts(notes, SIZE, text), *absences(notes, text)):
             reading.blank(start, end)
         named_only = bool(named) and not any(char.isdigit() for char in reading.left)
-        return Counts() if named_only else read_counts(reading, notes.words.nouns)
+        return Counts() if named_only else read_counts(reading, notes.words.nouns, all_labelled=all_labelled)
 
     counts = _read(notes, read, str(said))
     if counts is None:

@@ -29,6 +29,12 @@ BY_MODEL = (
     ({"text_generation"}, PRETRAIN, "masked_language_modeling", "it reads to both sides, and is pretrained by masked language modelling"),
     ({"text_generation", "instruction_tuning", "question_answering"}, ANY, "visual_question_answering", "it reads images beside texts"),
     ({"question_answering", "summarization", "translation"}, ANY, "instruction_tuning", "it writes: designed as instruction tuning"),
+    (
+        {"imitation_learning"},
+        ANY,
+        "reinforcement_offline",
+        "its kind of agent learns from logged transitions: designed as offline learning",
+    ),
     ({"text_generation", "instruction_tuning"}, ANY, "summarization", "it writes one text from another: the design is that of summaries"),
 )
 
@@ -101,7 +107,7 @@ def _note_kind(notes: Notes, path: str, said: str, hits: list[Hit], types: list[
     best = max(scores.values())
     chosen = [kind for kind, score in scores.items() if score == best]
     if len(chosen) > 1:
-        notes.notice("ambiguous", f"{quoted(path, said)} may mean {' or '.join(sorted(chosen))}; say which as facts.task.kind")
+        notes.undecided("task.kind", quoted(path, said), sorted(chosen))
         return
     kind = chosen[0]
     for fits, field, stated in ((best[0], DETAIL_DOMAIN, domains), (best[1], DETAIL_TYPE, types)):
@@ -116,9 +122,23 @@ def _note_kind(notes: Notes, path: str, said: str, hits: list[Hit], types: list[
 
 
 def _is_elsewhere(hits: list[Hit], request: Request, notes: Notes, types: list[str], domains: list[str]) -> bool:
-    """Whether the kinds named are of other domains alone, and other words tell one of this: "toxicity of molecules" is no text."""
+    """Whether the kinds named are of other domains alone, and other words, or type and domain, tell one of this.
+
+    "Toxicity of molecules" is no text, and a "retrieval-based network" over rows no search.
+    """
     kinds = notes.words.kinds
-    return not any(kinds[str(hit.value)].is_in(domains) for hit in hits) and bool(_hints(request, notes, types, domains)[1])
+    if any(kinds[str(hit.value)].is_in(domains) for hit in hits):
+        return False
+    # A word may describe, and so may a name that says no kind of data ("species classification"); "image classification" contradicts.
+    describes = all(
+        len(hit.said.split()) == 1
+        or (
+            not set(kinds[str(hit.value)].types).isdisjoint(types)
+            and set(domains).issuperset(_values(notes.words.lexicon.hits(hit.said, ("domain",))))
+        )
+        for hit in hits
+    )
+    return bool(_hints(request, notes, types, domains)[1]) or (describes and len(_leads(notes, types, domains)) == 1)
 
 
 def _note_unknown_task(notes: Notes, said: str) -> None:
@@ -175,7 +195,7 @@ def _note_hinted(notes: Notes, path: str, said: str, hits: list[Hit]) -> None:
         weights[str(hit.value)] += hit.phrase.weight
     best = [kind for kind, weight in weights.items() if weight == max(weights.values())]
     if len(best) > 1:
-        notes.notice("ambiguous", f"{quoted(path, said)} may mean {' or '.join(sorted(best))}; say which as facts.task.kind")
+        notes.undecided("task.kind", quoted(path, said), sorted(best))
         return
     word = next(hit.said for hit in hits if hit.value == best[0])
     notes.notice("read as", f'{quoted(path, said)} is read as {best[0]}, for "{word}"; say facts.task.kind where it is another')
@@ -187,11 +207,23 @@ def _derive_kind(
 ) -> list[Hit]:
     """The kind from what is named beside it; returns the hints that stand in the specific task."""
     kinds = notes.words.kinds
+    meant = {name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)}
+    served = catalogue.tasks_of(lowered(request.existing_setup.base_model or "")) & meant
+    only = served if len(served) == 1 else set(kinds)  # what the named model alone can do outranks data sets and hints
     for entry in datasets:
-        if entry.task in kinds and kinds[entry.task].suits(types):
+        if (
+            entry.task in kinds
+            and kinds[entry.task].suits(types)
+            and (not domains or kinds[entry.task].is_in(domains))
+            and entry.task in only
+        ):
             notes.state("task.kind", entry.task, f"what {entry.name} is for", DETAIL_TASK, origin=Origin.DERIVED)
             return []
     path, hints = _hints(request, notes, types, domains)
+    if path == SIZE and served:  # "30 images with captions" are for whatever the named model does with them
+        hints = [hit for hit in hints if hit.value in served]
+    if only.isdisjoint(str(hit.value) for hit in hints):
+        hints = []
     if hints and (types or domains):
         _note_hinted(notes, path, str(request.task.specific_task if path == DETAIL_TASK else request.data.size), hints)
     else:
@@ -199,21 +231,26 @@ def _derive_kind(
     return hints if path == DETAIL_TASK else []
 
 
-def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list[str], catalogue: Catalogue) -> None:
-    """The kind that type and domain lead to, or that the base model is for; where there is none, those that they may mean."""
+def _leads(notes: Notes, types: list[str], domains: list[str]) -> list[str]:
+    """The kinds to which a type and a domain lead, the first of each pair."""
     kinds = notes.words.kinds
     found = [
         [name for name, kind in kinds.items() if type_ in kind.types and domain in kind.domains][:1]
         for type_ in types
         for domain in domains
     ]
-    leads = list(dict.fromkeys(name for names in found for name in names))
+    return list(dict.fromkeys(name for names in found for name in names))
+
+
+def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list[str], catalogue: Catalogue) -> None:
+    """The kind that type and domain lead to, or that the base model is for; where there is none, those that they may mean."""
+    kinds, leads = notes.words.kinds, _leads(notes, types, domains)
     detail = f"{quoted(DETAIL_TYPE, request.task.type)} and {quoted(DETAIL_DOMAIN, request.task.domain)}"
     if len(leads) == 1:
         notes.state("task.kind", leads[0], detail, DETAIL_TYPE, origin=Origin.DERIVED)
     elif domains and not types:
         led = [name for name, kind in kinds.items() if kind.types and not set(kind.domains).isdisjoint(domains)]
-        notes.notice("ambiguous", f"{detail} may mean {' or '.join(led[:SHOWN_KINDS])}; say which as facts.task.kind")
+        notes.undecided("task.kind", detail, led[:SHOWN_KINDS])
     elif types and domains:
         meant = leads or [name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)]
         said = request.existing_setup.base_model or ""
@@ -221,6 +258,6 @@ def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list
         if len(served) == 1:
             notes.state("task.kind", served.pop(), f"what {quoted(BASE_MODEL, said)} is for", DETAIL_TYPE, origin=Origin.DERIVED)
         elif len(meant) > 1:
-            notes.notice("ambiguous", f"{detail} may mean {' or '.join(meant[:SHOWN_KINDS])}; say which as facts.task.kind")
+            notes.undecided("task.kind", detail, meant[:SHOWN_KINDS])
         else:
             _note_misfit(notes, detail, types, domains, meant)

@@ -71,7 +71,8 @@ class Lexicon:
         for at, word in enumerate(words):
             for phrase in by_key.get(word[:KEY], ()):
                 end = _end(phrase.parts, words, at)
-                if end is not None and not NEGATIONS & set(words[max(0, at - NEGATION_REACH) : at]):
+                # What begins with a refusal itself is turned by none before it: "no GPU, no training".
+                if end is not None and (word in NEGATIONS or not NEGATIONS & set(words[max(0, at - NEGATION_REACH) : at])):
                     start, stop = tokens[at][1], tokens[end - 1][2]
                     found.append(Hit(phrase, start, stop, said[start:stop]))
         return _weightiest(found)

@@ -18,7 +18,7 @@ from advisor.render.evidence import (
 from advisor.render.numbers import format_amount
 from advisor.render.recipe import describe_adaptation, describe_recipe, summarize_recipe
 from advisor.render.search import describe_parameters, describe_search
-from advisor.render.summary import answer_option
+from advisor.render.summary import answer_option, why_asked
 from advisor.report import Report
 from advisor.request import Request
 
@@ -46,7 +46,7 @@ def document_values(report: Report, request: Request | None) -> dict[str, Any]:
         "search": describe_search(space) if space else "",
         "searched": describe_parameters(space) if space else [],
         "candidates": [(candidate, describe_candidate_figures(candidate.figures)) for candidate in report.candidates],
-        "questions": [(question, answer_option(question)) for question in report.clarifications],
+        "questions": [(question, why_asked(question), answer_option(question)) for question in report.clarifications],
         "seconds": [(name, format_amount(value, "s")) for name, value in report.provenance.seconds.items()],
     }
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LINE_LIMIT = 400
 ROWS = 6
+MOST_SLOTS = 10  # that a question names; beyond them their number says as much
 BAR_CELLS = 24
 _SENTENCE_END = re.compile(r"(?<=[a-z)%]\.)\s+(?=[A-Z])|;\s")
 _HEADINGS = {
@@ -151,10 +152,17 @@ def _question(console: Console, question: Clarification) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    effect = f" It decides: {', '.join(question.decisions)}." if question.decisions else ""
     console.print(Padding(Text(_line(question.question), "bold", overflow="fold"), (0, 0, 0, 2)))
-    console.print(Padding(Text(_line(f"{question.why}{effect}"), overflow="fold"), (0, 0, 0, 4)))
+    console.print(Padding(Text(_line(why_asked(question)), overflow="fold"), (0, 0, 0, 4)))
     console.print(Padding(Text(_line(answer_option(question)), "cyan", overflow="fold"), (0, 0, 0, 4)))
+
+
+def why_asked(question: Clarification) -> str:
+    """What a fact means, and what its answer decides."""
+    slots = question.decisions
+    if len(slots) > MOST_SLOTS:
+        return f"{question.why} It decides {len(slots)} parts of the design."
+    return f"{question.why} It decides: {', '.join(slots)}." if slots else question.why
 
 
 def answer_option(question: Clarification) -> str:

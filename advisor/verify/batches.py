@@ -47,7 +47,7 @@ _REGRESSION = ("tabular_regression", "image_regression", "text_regression")
 _FIRST_WORD = 8  # below it lie the special tokens (padding, start, end) of the usual vocabularies
 _MOTIF = 8  # tokens after which a generated text repeats itself
 _PATCHES = 8  # an image's class shows in the brightness of 8 x 8 patches
-_LEVELS = 100  # values that a continuous target takes, evenly spread over [0, 1)
+LEVELS = 100  # values that a continuous target takes, evenly spread over [0, 1)
 _MARGIN, _MARGIN_SCALE = 0.2, 30.0  # speechbrain, recipes/VoxCeleb/SpeakerRec/hparams/train_ecapa_tdnn.yaml
 _NOISE = 0.5  # standard deviation of what hides the signal, whose own is about 0.7
 
@@ -181,11 +181,11 @@ def _rows(job: Job, batch: int, source: _Source) -> Batch:
 
 def _kinds(job: Job) -> int:
     """How many labels are drawn from: the classes, or the levels that stand in for a continuous target."""
-    return _LEVELS if job.task in _REGRESSION else _size(job, "outputs")
+    return LEVELS if job.task in _REGRESSION else _size(job, "outputs")
 
 
 def _targets(job: Job, labels: Tensor) -> Tensor:
-    return labels / _LEVELS if job.task in _REGRESSION else labels
+    return labels / LEVELS if job.task in _REGRESSION else labels
 
 
 _MAKERS: dict[str, Callable[[Job, int, _Source], Batch]] = {

@@ -11,6 +11,7 @@ C the recipe's outputs, U the tokens of a transcript (four a second for characte
 | wav2vec2, HuBERT, WavLM  | audio_classification, keyword_spotting | input_values float [B, T], labels int64 [B]                      |
 | AST                      | audio_classification, keyword_spotting | input_values float [B, F, M], labels int64 [B]                   |
 | DS-CNN                   | audio_classification, keyword_spotting | inputs float [B, 1, F / 2, 10], targets int64 [B]                |
+| timm's image networks    | audio_classification                   | inputs float [B, 1, F, 128], targets int64 [B]                   |
 
 The labels of CTC are in [1, C), 0 is its blank. A clip of a class is a tone of its own in noise.
 """
@@ -31,6 +32,7 @@ SAMPLE_RATE = 16_000
 FRAMES_A_SECOND = 100  # a window every 10 ms, as in Kaldi's filter banks
 STACKED_BANDS = 160  # two frames of 80 mel bands, w2v-BERT's input
 CEPSTRA = 10  # of a keyword spotter's frames, every 20 ms: arXiv:1711.07128, section 4
+MEL_BANDS = 128  # of the spectrograms that image networks read, as of AST's: arXiv:2104.01778, section 2
 _FRAMES_A_POSITION = 2  # Whisper's, which has 1500 positions for the 30 s that it takes whatever the clip: arXiv:2212.04356, section 2.2
 _TOKENS_A_SECOND = 4  # about three words a second in English, most of them one token
 _FEWEST_TOKENS = 2
@@ -50,6 +52,9 @@ def _transcribed_clips(job: Job, batch: int, source: _Source) -> Batch:
 
 def _classified_clips(job: Job, batch: int, source: _Source) -> Batch:
     labels = source.integers(0, _size(job, "outputs"), batch)
+    if job.build.library == "timm":
+        bands = source.code(labels, MEL_BANDS).view(batch, 1, 1, MEL_BANDS)
+        return {"inputs": bands + _NOISE * source.normal(batch, 1, _frames(job), MEL_BANDS), "targets": labels}
     if job.build.library == "torch":
         frames = source.code(labels, CEPSTRA).view(batch, 1, 1, CEPSTRA) + _NOISE * source.normal(batch, 1, _frames(job) // 2, CEPSTRA)
         return {"inputs": frames, "targets": labels}

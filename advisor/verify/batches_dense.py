@@ -18,6 +18,8 @@ image, L = S / 8 the edge of a latent.
 | two_view_pretraining  | timm                       | first, second [B, 3, S, S], of each image; for DINO local [B, 8, 3, L, L]     |
 | image_generation      | diffusers                  | sample [B, channels, L, L] (S for pixels), timestep int64 [B] in [0, 1000),   |
 |                       |                            | targets (the noise) as sample, and the condition that the network takes       |
+| controlled_generation | a U-Net and its ControlNet | those, and controlnet_cond float [B, 3, S, S]                                 |
+| concept_embedding     | a U-Net and text encoders  | those, but input_ids int64 [B, 77] for the encoded prompt                     |
 
 Detectors bring their own loss, matching included. It needs values, so on `meta` the first O queries stand for the matched ones
 and 512 proposals an image (1,000 when predicting) for what non-maximum suppression would leave; denoising queries are left out.
@@ -35,6 +37,7 @@ from torch.overrides import TorchFunctionMode
 from advisor.errors import CheckError
 from advisor.verify.batches import Batch, Exercise, _size, _Source, _targets, own_loss
 from advisor.verify.build_dense import LATENT_STRIDE, is_latent
+from advisor.verify.conditioned import CONTROLLED, INVERTED, TOKENS, VOCABULARY
 from advisor.verify.evidence import Job
 from advisor.verify.two_views import loss_of_views
 
@@ -137,7 +140,11 @@ def _noisy(job: Job, batch: int, source: _Source) -> Batch:
     if "joint_attention_dim" in config:  # SD3: its text encoders' tokens together, and their pooled vectors
         made["encoder_hidden_states"] = source.normal(batch, sum(_TOKENS.values()), int(config["joint_attention_dim"]))
         made["pooled_projections"] = source.normal(batch, int(config["pooled_projection_dim"]))
-    if "cross_attention_dim" in config:
+    if job.build.factory == CONTROLLED:
+        made["controlnet_cond"] = clean.mean(1, keepdim=True).expand(batch, 3, size, size)
+    if job.build.factory == INVERTED:
+        made["input_ids"] = source.integers(0, VOCABULARY, batch, TOKENS)
+    elif "cross_attention_dim" in config:
         made["encoder_hidden_states"] = source.normal(batch, _TOKENS["encoder"], int(config["cross_attention_dim"]))
     if "projection_class_embeddings_input_dim" in config:  # SDXL's pooled prompt and six sizes
         pooled = int(config["projection_class_embeddings_input_dim"]) - 6 * int(config["addition_time_embed_dim"])
@@ -323,6 +330,8 @@ EXERCISES: dict[str, Exercise] = {
     "volume_segmentation": Exercise(_segmented_volume, _segment, _loss_of_segmenting),
     "video_classification": Exercise(_clips, _classify_clip),
     "image_generation": Exercise(_noisy, _denoise, _loss_of_denoising),
+    "controlled_generation": Exercise(_noisy, _denoise, _loss_of_denoising),
+    "concept_embedding": Exercise(_noisy, _denoise, _loss_of_denoising),
     "image_pretraining": Exercise(_unlabelled, loss=own_loss),
     "two_view_pretraining": Exercise(_viewed, _see_twice, loss_of_views),
 }

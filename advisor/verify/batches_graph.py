@@ -7,6 +7,7 @@ recipe's `neighbours`, F its features.
 | -------------------- | --------------------------------------------------------------------------------------------------- |
 | node_classification  | nodes float [N, F] about N(0, 1), neighbours int64 [N, D] in [1, 3], targets int64 [N] below outputs  |
 | graph_classification | nodes float [G, N, F], neighbours int64 [G, N, D], targets int64 [G] below outputs                   |
+| graph_regression     | the same, targets float [G] in [0, 1)                                                               |
 | link_prediction      | nodes float [N, F], neighbours int64 [N, D], others int64 [N, 2]: one is linked, one is not;         |
 |                      | targets float [N, 2] of ones and zeros                                                               |
 """
@@ -20,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from advisor.errors import CheckError
-from advisor.verify.batches import Batch, Exercise, _Source
+from advisor.verify.batches import LEVELS, Batch, Exercise, _Source
 from advisor.verify.evidence import Job
-from advisor.verify.graphs import GRAPH_TASKS
+from advisor.verify.graphs import GRAPH_TASKS, WHOLE_GRAPHS
 
 _NOISE = 0.5  # standard deviation of what hides the signal
 _FARTHEST = 3  # neighbours are at most so many places away; nodes half a ring away are unlike
@@ -35,11 +36,13 @@ def _make_graphs(job: Job, batch: int, source: _Source) -> Batch:
         raise CheckError(f"recipe.input.features and .neighbours are needed for a batch of {job.task}, and one is missing")
     if job.task == "link_prediction":
         return _links(batch, sample.features, sample.neighbours, source)
-    count = (sample.nodes or 1) if job.task == "graph_classification" else batch
-    shape = (batch, count) if job.task == "graph_classification" else (batch,)
+    count = (sample.nodes or 1) if job.task in WHOLE_GRAPHS else batch
+    shape = (batch, count) if job.task in WHOLE_GRAPHS else (batch,)
     kinds = sample.outputs or 2
     if job.task == "node_classification":  # nodes of a class lie together, so that neighbours tell about each other
         labels = torch.arange(batch, device=source.device) * kinds // batch
+    elif job.task == "graph_regression":
+        labels = source.integers(0, LEVELS, batch) / LEVELS
     else:
         labels = source.integers(0, kinds, batch)
     signal = source.code(labels, sample.features)
@@ -65,9 +68,11 @@ def _forward(model: nn.Module, batch: Batch, job: Job) -> Any:
 
 
 def _loss(outputs: Tensor, batch: Batch, job: Job) -> Tensor:
-    """Cross-entropy over classes; binary cross-entropy over links, as many of them there as not."""
+    """Cross-entropy over classes, absolute error of numbers; binary cross-entropy over links, as many of them there as not."""
     if job.task == "link_prediction":
         return F.binary_cross_entropy_with_logits(outputs, batch["targets"].to(outputs.dtype))
+    if job.task == "graph_regression":
+        return F.l1_loss(outputs.squeeze(-1), batch["targets"].to(outputs.dtype))
     return F.cross_entropy(outputs, batch["targets"])
 
 

@@ -86,7 +86,8 @@ def _create_timm(job: Job, settings: dict[str, Any]) -> nn.Module:
     if not timm.is_model(name):
         raise CheckError(f"timm has no model {name!r}{did_you_mean(name, timm.list_models())}")
     sample = job.recipe.input
-    settings |= {"in_chans": sample.channels} if sample.channels not in (None, 3) else {}
+    channels = 1 if sample.kind == "audio" else sample.channels  # a spectrogram is an image of one channel
+    settings |= {"in_chans": channels} if channels not in (None, 3) else {}
     if sample.image_size in (None, timm.get_pretrained_cfg(name, allow_unregistered=False).input_size[-1]):
         return timm.create_model(name, **settings)
     try:

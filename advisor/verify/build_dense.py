@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from advisor.errors import CheckError, did_you_mean
+from advisor.verify.conditioned import CONTROLLED, INVERTED, condition_denoiser
 from advisor.verify.evidence import Job
 
 LATENT_STRIDE = 8
@@ -126,13 +127,15 @@ def build_monai(job: Job) -> nn.Module:
 def build_diffusers(job: Job) -> nn.Module:
     """The denoiser of a diffusion pipeline: what is trained. Autoencoder and text encoders are frozen, and are not built."""
     importlib.import_module("diffusers").logging.set_verbosity_error()
-    factory = _class_of("diffusers", job.build.factory)
+    beside = job.build.factory in (CONTROLLED, INVERTED)
+    factory = _class_of("diffusers", "UNet2DConditionModel" if beside else job.build.factory)
     settings = dict(job.build.config)
+    texts = settings.pop("texts", [])
     if "sample_size" in settings and job.recipe.input.image_size:
         settings["sample_size"] = job.recipe.input.image_size // (LATENT_STRIDE if is_latent(job) else 1)
     try:
         made: nn.Module = factory(**settings)
-        return made
+        return condition_denoiser(job.build.factory, made, texts) if beside else made
     except (TypeError, ValueError) as error:
         raise CheckError(f"diffusers' {job.build.factory} does not take its settings: {error}") from error
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from advisor.errors import CheckError, did_you_mean
 from advisor.verify.evidence import Job
 
-GRAPH_TASKS = ("node_classification", "graph_classification", "link_prediction")
+WHOLE_GRAPHS = ("graph_classification", "graph_regression")
+GRAPH_TASKS = ("node_classification", *WHOLE_GRAPHS, "link_prediction")
 _WITH_SELF_LOOPS = ("GCN", "GAT")  # layers that look at a node's own features through a loop: arXiv:1609.02907, arXiv:1710.10903
 
 
@@ -25,17 +26,20 @@ class GraphNetwork(nn.Module):
     def __init__(self, body: nn.Module, task: str, width: int, outputs: int, *, loops: bool) -> None:
         super().__init__()
         self.body, self.task, self.loops = body, task, loops
-        self.head = nn.Linear(width, outputs) if task == "graph_classification" else None
+        self.head = nn.Linear(width, outputs) if task in WHOLE_GRAPHS else None
 
     def forward(self, nodes: Tensor, neighbours: Tensor, others: Tensor | None = None) -> Tensor:
         graphs = nodes.shape[0] if nodes.ndim == 3 else 1
         count = nodes.shape[-2]
         states: Tensor = self.body(nodes.reshape(graphs * count, -1), self._edges(neighbours.reshape(graphs, count, -1)))
         if self.head is not None:
-            from torch_geometric.nn import global_add_pool
+            from torch_geometric.nn import global_add_pool, global_mean_pool
 
+            pool = (
+                global_mean_pool if self.task == "graph_regression" else global_add_pool
+            )  # a property, and none that grows with the graph
             owner = torch.arange(graphs, device=nodes.device).repeat_interleave(count)
-            answers: Tensor = self.head(global_add_pool(states, owner, size=graphs))
+            answers: Tensor = self.head(pool(states, owner, size=graphs))
             return answers
         if others is None:
             return states
@@ -68,6 +72,8 @@ def build_graph_network(job: Job) -> nn.Module:
     width, outputs = int(settings["hidden_channels"]), sample.outputs or 1
     if job.task == "node_classification":
         settings["out_channels"] = outputs
+    if job.task == "graph_regression":
+        settings["dropout"] = 0.0  # as the recipes for numbers have it: what is dropped from a sum is an error of the answer
     loops = name in _WITH_SELF_LOOPS
     if loops:
         settings["add_self_loops"] = False  # the batch has them already: to add them, the library asks for values, which meta tensors lack

@@ -21,6 +21,7 @@ from advisor.errors import CheckError
 from advisor.verify import repeat_checks, smoke_checks
 from advisor.verify.batches import forward, loss_of, make_batch
 from advisor.verify.build import apply_adaptation, build_model, make_optimizer, optimizer_deviation, parameter_groups
+from advisor.verify.conditioned import CONTROLLED
 from advisor.verify.distributed import check_distributed
 from advisor.verify.evidence import Job, SmokeCheck, SmokeEvidence
 from advisor.verify.hardware import detect
@@ -262,7 +263,8 @@ def _infer(job: Job, device: torch.device) -> SmokeCheck:
 
 def _probe_rate(job: Job) -> float:
     rate = PROBE_RATES.get(job.recipe.optimizer.name, PROBE_RATE)
-    return rate * FEW_PARAMETERS if job.recipe.model.adaptation in _PARTIAL else rate
+    few = job.recipe.model.adaptation in _PARTIAL and job.build.factory != CONTROLLED  # whose trained copy is a whole encoder
+    return rate * FEW_PARAMETERS if few else rate
 
 
 def _inference(job: Job, limits: Limits, place: Place, deadline: float) -> tuple[dict[str, Quantity], str | None]:

@@ -21,4 +21,6 @@ def test_names_are_listed_once_and_models_of_one_task_are_of_one_family(entry) -
         for task in models()[by].tasks:
             by_task.setdefault(task, set()).add(models()[by].family)
     mixed = {task: families for task, families in by_task.items() if len(families) > 1}
-    assert set(mixed) <= {"reinforcement_discrete", "reinforcement_offline"}, mixed  # of agents the observations decide
+    assert set(mixed) <= {"reinforcement_discrete", "reinforcement_continuous", "reinforcement_offline"}, (
+        mixed
+    )  # of agents the observations decide

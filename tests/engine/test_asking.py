@@ -20,11 +20,13 @@ def asked(knowledge: Knowledge, values: dict[str, Value]) -> list[str]:
 
 def test_missing_critical_facts_are_asked_for_and_stated_ones_are_not() -> None:
     knowledge = load_knowledge()
-    everything = {question.fact for question in critical_questions(knowledge, {})}
+    everything = {question.fact for question in critical_questions(knowledge, {}, {})}
     assert {"task.kind", "data.samples", "compute.kind"} <= everything
-    rest = critical_questions(knowledge, stated({"task.kind": "forecasting"}))
+    rest = critical_questions(knowledge, stated({"task.kind": "forecasting"}), {})
     assert {question.fact for question in rest} <= everything - {"task.kind"}
     assert all(question.critical and question.question and question.examples for question in rest)
+    offered = critical_questions(knowledge, {}, {"task.kind": ["tabular_classification", "ranking"]})
+    assert [q.examples for q in offered if q.fact == "task.kind"] == [["tabular_classification", "ranking"]]
 
 
 def test_an_open_fact_is_asked_for_only_where_it_can_change_a_decision(tmp_path: Path) -> None:

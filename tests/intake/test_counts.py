@@ -199,3 +199,39 @@ def test_what_is_counted_beside_the_samples_is_remarked_upon(said: str, samples:
 
 def test_trillions_are_counted() -> None:
     assert read("2T tokens").tokens == read("2 trillion tokens").tokens == 2 * 10**12
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("69,680 steps every 15 minutes, 7 variables", {"samples": 69_680, "frequency": "minute", "features": 7}),
+        ("2 years of 15-minute data", {"samples": 70_080, "frequency": "minute"}),
+        ("35,040 steps at 30-minute resolution", {"samples": 35_040, "frequency": "minute"}),
+        ("52,696 ten-minute steps", {"samples": 52_696, "frequency": "minute"}),
+        ("17,520 half-hourly steps", {"samples": 17_520}),
+        ("2M steps at 100 Hz", {"samples": 2_000_000, "frequency": "second"}),
+        ("26,304 hourly steps, 321 clients", {"samples": 26_304, "frequency": "hourly"}),
+    ],
+)
+def test_steps_that_lie_so_far_apart(said: str, expected: dict[str, object]) -> None:
+    counts = read(said)
+    assert {name: getattr(counts, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "samples"),
+    [("9,843 shapes of 1,024 points", 9_843), ("10,299 windows of 128 samples", 10_299), ("50k ECG beats of 187 samples", 50_000),
+     ("24 graphs, 56,944 nodes", 24), ("41M impressions, 39 fields", 41_000_000)],
+)  # fmt: skip
+def test_what_a_sample_is_made_of_is_no_number_of_samples(said: str, samples: int) -> None:
+    assert read(said).samples == samples
+
+
+def test_what_tells_samples_apart_is_counted_as_classes() -> None:
+    assert read("140k clips of 1 second, 10 scenes").classes == 10
+    assert read("5,000 scenes").samples == 5_000
+
+
+def test_labels_where_all_are_labelled_are_classes() -> None:
+    text = Text("data.size", "17k recordings, 71 labels", FORMS)
+    assert read_counts(text, load_words().nouns, all_labelled=True).classes == 71

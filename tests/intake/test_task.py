@@ -87,6 +87,21 @@ def test_a_task_against_its_domain_is_noticed(intake) -> None:
     assert any(notice.kind == "contradiction" and "task.domain says nlp" in notice.text for notice in found.notices)
 
 
+@pytest.mark.parametrize(
+    ("type_", "domain", "words", "kind"),
+    [
+        ("classification", "audio", "bird species classification", "audio_classification"),
+        ("classification", "tabular", "income prediction with a retrieval-based network", "tabular_classification"),
+        ("classification", "graph", "movie collaboration graphs (IMDB-BINARY)", "graph_classification"),
+        ("RL", "RL", "BipedalWalkerHardcore", "reinforcement_continuous"),
+    ],
+)
+def test_words_of_another_domain_describe_where_type_and_domain_tell_the_task(
+    intake, type_: str, domain: str, words: str, kind: str
+) -> None:
+    assert intake(task={"type": type_, "domain": domain, "specificTask": words}).facts["task.kind"].value == kind
+
+
 def test_two_tasks_in_one_are_noticed(intake) -> None:
     found = intake(task={"type": "segmentation", "domain": "CV", "specificTask": "semantic segmentation and volumetric segmentation"})
     assert any("volume_segmentation" in notice.text for notice in found.notices)

@@ -40,7 +40,7 @@ def test_a_real_time_detector_is_permissive_and_learns_gently() -> None:
 @pytest.mark.parametrize(
     ("model", "optimizer", "rate", "epochs", "schedule"),
     [
-        ("fasterrcnn_resnet50_fpn", "sgd", 0.02, 26, "step"),
+        ("fasterrcnn_resnet50_fpn", "sgd", 0.02, 24, "step"),
         ("detr_resnet50", "adamw", 1e-4, 300, "step"),
         ("deformable detr", "adamw", 2e-4, 50, "step"),
         ("rt-detr", "adamw", 1e-4, 72, "constant"),

@@ -88,5 +88,83 @@ def test_between_tasks_that_type_and_domain_may_mean_the_base_model_decides(base
     assert recipe and line in recipe.model.id
 
 
+def test_what_a_named_model_alone_can_do_outranks_a_data_set_and_a_hint() -> None:
+    links = report_on("classification", "graph", "missing links in PubMed", "19,717 nodes", "VGAE").recipe
+    assert links and links.metric == "mrr"
+    assert report_on("RL", "RL", "walking robot", "200k env steps", "DQN").recipe
+
+
+def test_an_image_network_reads_spectrograms_where_it_is_named() -> None:
+    recipe = report_on("classification", "audio", "bird call identification", "60k recordings", "efficientnet_b0").recipe
+    assert recipe and recipe.model.id == "efficientnet_b0.ra_in1k" and recipe.input.kind == "audio" and recipe.schedule.name == "cosine"
+
+
+@pytest.mark.parametrize(
+    ("task", "base", "size", "expected"),
+    [
+        ("speaker verification, trained from scratch", "x-vector", "1.2M utterances", ("adam", 1e-3, 256)),
+        ("speaker recognition, trained from scratch", "TitaNet", "1.2M utterances", ("sgd", 0.08, 256)),
+        ("environmental sound classification", "BEATs", "2,000 clips", ("adamw", 4.1e-5, 32)),
+    ],
+)
+def test_audio_models_bring_their_own_recipes(task: str, base: str, size: str, expected: tuple[str, float, int]) -> None:
+    recipe = report_on("classification", "audio", task, size, base).recipe
+    assert recipe and (recipe.optimizer.name, recipe.optimizer.learning_rate, recipe.batch.effective) == expected
+
+
 def test_a_base_model_for_several_of_the_tasks_decides_nothing() -> None:
-    assert report_on("RL", "RL", "portfolio allocation", "200k env steps", "PPO").status is Status.NEEDS_INPUT
+    assert report_on("RL", "RL", "a business simulator", "200k env steps", "PPO").status is Status.NEEDS_INPUT
+
+
+@pytest.mark.parametrize(
+    ("base", "recipe"),
+    [
+        ("repvgg_a0", ("sgd", "cosine", 120)),
+        ("HRNet-W18", ("sgd", "step", 100)),
+        ("resnet50.a3_in1k", ("lamb", "cosine", 100)),
+        ("resnest50d", ("sgd", "cosine", 300)),
+        ("levit_256", ("adamw", "cosine", 1000)),
+    ],
+)
+def test_a_network_that_timm_knows_trains_from_scratch_by_the_recipe_of_its_line(base: str, recipe: tuple[str, str, int]) -> None:
+    report = report_on("classification", "CV", "image-classification, trained from scratch", "1.28M images, 1000 classes", base)
+    assert report.recipe and report.recipe.schedule
+    assert (report.recipe.optimizer.name, report.recipe.schedule.name, report.recipe.epochs) == recipe
+
+
+def test_a_name_of_two_lines_takes_the_recipe_of_the_one_that_serves_the_task() -> None:
+    pixels = report_on("segmentation", "CV", "semantic segmentation of streets", "2,975 images, 19 classes", "HRNet-W48").recipe
+    assert pixels and pixels.schedule and (pixels.model.id, pixels.schedule.name) == ("deeplabv3_resnet50", "poly")
+
+
+def test_weights_that_a_name_of_timm_says_bring_the_recipe_of_their_pretraining() -> None:
+    task, size = "image-classification", "1.28M images, 1000 classes"
+    masked = report_on("classification", "CV", task, size, "vit_large_patch16_224.mae").recipe
+    labelled = report_on("classification", "CV", task, size, "vit_large_patch16_224.augreg_in21k").recipe
+    assert masked and labelled and (masked.epochs, labelled.epochs) == (100, 30)
+    assert (masked.optimizer.learning_rate or 0) > 10 * (labelled.optimizer.learning_rate or 0)
+
+
+@pytest.mark.parametrize(
+    ("task", "base", "model", "rate"),
+    [
+        ("ControlNet training (conditional text-to-image)", "ControlNet SD1.5", "controlnet_sd15", 1e-5),
+        ("train a ControlNet on depth maps", "stabilityai/stable-diffusion-xl-base-1.0", "controlnet_sdxl", 1e-5),
+        ("textual inversion of one concept", "stable-diffusion-v1-5", "textual_inversion_sd15", 1e-3),
+    ],
+)
+def test_what_trains_beside_a_frozen_denoiser_has_its_own_rate(task: str, base: str, model: str, rate: float) -> None:
+    recipe = report_on("generation", "CV", task, "5 images" if "inversion" in task else "50k image-condition pairs", base).recipe
+    assert recipe and (recipe.model.id, recipe.model.adaptation) == (model, "freeze")
+    assert recipe.optimizer.learning_rate == pytest.approx(rate)
+
+
+def test_a_word_in_the_size_does_not_outweigh_the_named_model() -> None:
+    report = report_on("generation", "CV", "a house style", "30 images with captions", "black-forest-labs/FLUX.1-dev")
+    assert report.recipe and report.recipe.model.id == "black-forest-labs/FLUX.1-dev"
+
+
+def test_fine_tuning_after_pretraining_is_no_pretraining() -> None:
+    task = "image-classification, fine-tuning after masked image modelling"
+    report = report_on("classification", "CV", task, "1.28M images, 1000 classes", "swin_base_patch4_window7_224")
+    assert report.recipe and report.recipe.model.pretrained and report.recipe.model.adaptation == "layer_decay"

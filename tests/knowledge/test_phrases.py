@@ -56,8 +56,6 @@ def report_on(type_: str, domain: str, task: str) -> Report:
         ("generation", "CV", "GAN for textures", "R3GAN"),
         ("generation", "CV", "train StyleGAN2 on faces", "StyleGAN2-ADA, StyleGAN3"),
         ("generation", "CV", "unpaired image-to-image translation, horses to zebras", "img2img-turbo"),
-        ("generation", "CV", "textual inversion of our logo", "diffusers textual_inversion.py"),
-        ("generation", "CV", "ControlNet on floor plans", "diffusers train_controlnet.py"),
         ("detection", "CV", "open-vocabulary detection", "Grounding DINO or OWLv2 in transformers"),
         ("segmentation", "video", "instance segmentation of fish in underwater video", "SAM 2 in transformers"),
         ("rl", "robotics", "behaviour cloning from expert demonstrations", "robomimic"),

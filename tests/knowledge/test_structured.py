@@ -13,7 +13,7 @@ from advisor.request import Request
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = [
-    "node_classification", "graph_classification", "link_prediction", "atari", "robot", "logged_control",
+    "node_classification", "graph_classification", "graph_regression", "link_prediction", "atari", "robot", "logged_control",
     "activity", "pump_anomalies", "many_series", "wide_table",
 ]  # fmt: skip
 
@@ -74,6 +74,29 @@ def test_molecules_are_split_by_scaffold_and_held_against_fingerprints() -> None
     report = report_on("graph_classification")
     assert report.recipe is not None and report.recipe.split == "grouped" and report.recipe.metric == "roc_auc"
     assert "ingerprint" in " ".join(baseline.name for baseline in report.baselines)
+
+
+def test_numbers_of_graphs_are_learnt_by_their_absolute_error_on_a_falling_rate() -> None:
+    recipe = report_on("graph_regression").recipe
+    assert recipe is not None and recipe.metric == "mae" and [loss.name for loss in recipe.loss] == ["mae"]
+    assert recipe.schedule is not None and recipe.schedule.name == "plateau" and recipe.input.outputs in (None, 1)
+    assert "dropout" not in {technique.name for technique in recipe.regularization}
+
+
+def test_energies_of_molecules_are_numbers_of_graphs_whatever_the_type_says() -> None:
+    report = asked("classification", "graph", "molecular property regression (energies)", size="110k molecules")
+    assert report.recipe is not None and report.recipe.metric == "mae"
+
+
+def test_cloning_by_name_is_learnt_from_the_log() -> None:
+    request = {
+        "task": {"type": "RL", "domain": "RL", "specificTask": "imitation of expert demonstrations, behaviour cloning"},
+        "data": {"size": "100k transitions"},
+        "constraints": {"computeResources": "RTX 3060 12GB"},
+        "existingSetup": {"baseModel": "BC"},
+    }
+    recipe = advisor.design(Request.model_validate(request), verify="none").recipe
+    assert recipe is not None and recipe.batch.effective == 100 and [loss.name for loss in recipe.loss] == ["mse"]
 
 
 def test_links_are_judged_against_hard_negatives() -> None:

@@ -139,18 +139,29 @@ def test_a_small_table_is_learnt_in_context_after_the_trees(knowledge: Knowledge
 
 
 @pytest.mark.parametrize(
-    ("line", "name", "rate", "batch", "epochs"),
-    [("resnet", "sgd", 0.5, 1024, 600), ("deit", "adamw", 1e-3, 1024, 300), ("convnext", "adamw", 4e-3, 4096, 300)],
+    ("id_", "name", "rate", "batch", "epochs"),
+    [
+        ("resnet50.a1_in1k", "sgd", 0.5, 1024, 600),
+        ("deit_small_patch16_224.fb_in1k", "adamw", 1e-3, 1024, 300),
+        ("convnext_tiny.in12k_ft_in1k", "adamw", 1e-3, 1024, 300),
+    ],
 )
 def test_images_from_scratch_follow_the_recipe_of_their_family(
-    knowledge: Knowledge, line: str, name: str, rate: float, batch: int, epochs: int
+    knowledge: Knowledge, id_: str, name: str, rate: float, batch: int, epochs: int
 ) -> None:
     facts = given(knowledge, "image_classification", 1_281_167, **{**CLUSTER, "task.scratch": True})
-    model = next(entry for entry in catalogue.models().values() if entry.line == line and not entry.id.startswith("deit3"))
-    recipe = plan(knowledge, brief(knowledge, facts), model).recipe
+    recipe = plan(knowledge, brief(knowledge, facts), catalogue.models()[id_]).recipe
     assert (recipe.optimizer.name, recipe.batch.effective, recipe.epochs) == (name, batch, epochs)
     assert recipe.optimizer.learning_rate == pytest.approx(rate) and recipe.ema
     assert {"mixup", "cutmix"} <= {technique.name for technique in recipe.augmentation}
+
+
+def test_a_small_resnet_trains_for_ninety_epochs_without_mixed_pictures_or_an_average(knowledge: Knowledge) -> None:
+    facts = given(knowledge, "image_classification", 1_281_167, **{**CLUSTER, "task.scratch": True})
+    recipe = plan(knowledge, brief(knowledge, facts), catalogue.models()["resnet18.a1_in1k"]).recipe
+    assert (recipe.epochs, recipe.batch.effective, recipe.optimizer.learning_rate) == (90, 256, pytest.approx(0.1))
+    assert recipe.schedule is not None and recipe.schedule.name == "step" and recipe.ema is None
+    assert not {"mixup", "cutmix", "trivialaugment"} & {technique.name for technique in recipe.augmentation}
 
 
 def test_what_the_request_asks_for_wins_over_the_default(knowledge: Knowledge) -> None:
