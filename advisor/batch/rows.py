@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from advisor.planning.designing import Checker, Depth
 
 ERROR = "error"
+MOST_FAULTS = 20  # told of one request; a line of 5 MB may hold a hundred thousand
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,9 @@ def answer(task: Task, settings: Settings, checker: Checker | None) -> Row:
         return Row(task.line, status, data, time.perf_counter() - started, task.end)
     except AdvisorError as error:
         first = error.faults[0]
-        said = first.message if len(error.faults) == 1 else "; ".join(map(str, error.faults))  # the row has the first path alone
+        told, more = list(map(str, error.faults[:MOST_FAULTS])), len(error.faults) - MOST_FAULTS
+        said = first.message if len(told) == 1 else "; ".join(told)  # the row has the first path alone
+        said += f"; and {more:,} more" if more > 0 else ""
         return error_row(task, settings, RowFault(error.code, said, first.place.path), time.perf_counter() - started)
     except Exception as error:
         fault = RowFault("defect", f"{type(error).__name__}: {error}")
