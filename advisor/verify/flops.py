@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import flop_registry
 
+from advisor.verify.arithmetic import formula_of
 from advisor.verify.batches import Batch, forward, make_batch
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Job
@@ -64,12 +63,12 @@ class _Counter(MetaOperators):
         self.uncounted: set[str] = set()
 
     def observe(self, func: Any, args: Any, kwargs: Any) -> Any:
-        formula: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
+        formula = formula_of(func)
         if formula is None and _is_composite(func):  # in inference mode nothing else takes it apart
             with self:
                 return func.decompose(*args, **kwargs)
         out = super().observe(func, args, kwargs)
-        self.uncounted |= unpriced_name(func)
+        self.uncounted |= set() if formula else unpriced_name(func)
         self.flops += formula(*args, **kwargs, out_val=out) if formula else 0
         return out
 
