@@ -151,7 +151,10 @@ def _job(row: Mapping[str, Any]) -> Any:
     outputs = int(row["classes"]) if row["classes"].isdigit() else LABELS if row["library"] == "transformers" else None
     sample = {"kind": "image", "image_size": size, "channels": 3, "outputs": outputs} if picture else {
         "kind": "text", "sequence_length": size, "outputs": outputs}  # fmt: skip
-    optimizer, momentum = row["optimizer"].lower().removesuffix("_momentum"), 0.9 if row["optimizer"].lower().endswith("_momentum") else None
+    optimizer, momentum = (
+        row["optimizer"].lower().removesuffix("_momentum"),
+        0.9 if row["optimizer"].lower().endswith("_momentum") else None,
+    )
     recipe = Recipe.model_validate({
         "model": {"id": subject.name, "library": "torch", "architecture_family": "cnn", "pretrained": False, "adaptation": "scratch",
                   "license": "none"},

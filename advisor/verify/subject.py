@@ -34,7 +34,7 @@ _TASKS = {  # by what a class of transformers is called
     "ForQuestionAnswering": "question_answering",
     "ForImageClassification": "image_classification",
 }
-_TRAININGS = re.compile(r"(?:-(?:instruct|it|chat|base|pt|sft|hf|deduped|v\d+(?:\.\d+)?))?(?:-2[0-9]{3})?$", re.IGNORECASE)
+_TRAININGS = re.compile(r"(?:-(?:instruct|it|chat|base|pt|sft|hf|deduped|v\d+\.\d+))?(?:-2[0-9]{3})?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,8 @@ def _from_torchvision(name: str, library: str | None, config: dict[str, Any]) ->
     name = _as_listed(name, models.list_models())
     if not name:
         return None
-    kinds = {models.detection: "object_detection", models.segmentation: "semantic_segmentation", models.video: "video_classification"}
+    kinds = {models.detection: "object_detection", models.segmentation: "semantic_segmentation", models.video: "video_classification",
+             models.optical_flow: UNSPECIFIED}  # fmt: skip
     task = next((task for module, task in kinds.items() if name in models.list_models(module=module)), "image_classification")
     return Subject(name, "torchvision", Build(library="torchvision", factory=name, config=config), task)
 
@@ -168,7 +169,7 @@ def _from_transformers(name: str, library: str | None, config: dict[str, Any]) -
         return None
     kind = name if name in CONFIG_MAPPING else getattr(getattr(transformers, factory).config_class, "model_type", "")
     build = Build(library="transformers", factory=factory, config={"model_type": kind, **config})
-    return Subject(name, "transformers", build, _task_of(factory), positions=_positions(config))
+    return Subject(name, "transformers", build, _task_of(factory), positions=_positions(build.config))
 
 
 def _task_of(factory: str) -> str:
@@ -176,7 +177,13 @@ def _task_of(factory: str) -> str:
 
 
 def _positions(config: Mapping[str, Any]) -> int | None:
-    return config.get("max_position_embeddings") or config.get("n_positions")
+    """The longest sequence that a configuration allows, as it states it or as its class has it."""
+    from transformers import CONFIG_MAPPING
+
+    kind = config.get("model_type")
+    usual = getattr(CONFIG_MAPPING[kind](), "max_position_embeddings", None) if kind in CONFIG_MAPPING else None
+    found: int | None = config.get("max_position_embeddings") or config.get("n_positions") or usual
+    return found
 
 
 def _from_diffusers(name: str, library: str | None, config: dict[str, Any]) -> Subject | None:
