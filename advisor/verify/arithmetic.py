@@ -26,14 +26,13 @@ def _convolution_backward(grad: Tensor, inputs: Tensor, weight: Tensor, *rest: A
     is_transposed, wanted = rest[4], rest[7]
     positions, weights = (inputs if is_transposed else grad), weight.numel()
     forward = 2 * positions.shape[0] * Size(positions.shape[2:]).numel() * weights
-    return forward * sum(wanted[:2])
+    return int(forward * sum(wanted[:2]))
 
 
 def _grouped_product(left: Tensor, right: Tensor, *_: Any, out_val: Any = None, **__: Any) -> int:
     """A mixture of experts' products: every row goes through one of the matrices, or is summed into one of them."""
-    if left.dim() == 2:  # rows x depth, by (groups x) depth x width; two matrices share the summed dimension among the groups
-        return 2 * left.shape[0] * left.shape[1] * right.shape[-1]
-    return 2 * left.shape[-2] * left.shape[-1] * right.shape[-1] * (left.shape[0] if right.dim() == 3 else 1)
+    one = left[0] if left.dim() > right.dim() else left  # each column of the right goes through one of the left's matrices
+    return int(2 * one.numel() * right.shape[-1])
 
 
 _OWN: dict[Any, Callable[..., int]] = {

@@ -46,7 +46,8 @@ def count_flops(model: nn.Module, batch: Batch, job: Job) -> tuple[int, list[str
 def count_passes(model: nn.Module, workload: Workload, most: float = MOST_OPERATORS) -> tuple[int, int, list[str]]:
     """FLOPs of one sample's forward and backward pass on `meta`, by `count_flops`'s convention, and the operators left out.
 
-    Raises TooManyOperators where tracing the passes would take minutes. What is frozen costs no product for its own gradient. Nothing is counted that activation checkpointing computes again.
+    What is frozen costs no product for its own gradient. Nothing is counted that activation checkpointing computes again.
+    Raises TooManyOperators where tracing the passes would take minutes.
     """
     batch = workload.batch(1)
     with _Counter(most) as counter, torch.enable_grad():

@@ -150,7 +150,7 @@ def cache_bytes(model: nn.Module, length: int, dtype: torch.dtype) -> int:
     Where that cannot be read: 2 x layers x key heads x head width x tokens, a sliding window at most.
     """
     if (elements := cached_elements(model, length)) is not None:
-        return elements * dtype.itemsize
+        return int(elements * dtype.itemsize)
     config: Any = getattr(model, "config", None)
     layers, heads = getattr(config, "num_hidden_layers", 0), getattr(config, "num_attention_heads", 0)
     if not layers or not heads:
