@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from typing import Any
 
@@ -231,11 +232,12 @@ def _completed(job: Job, subject: Subject, question: Question) -> Job:
 
 def _refuse_sizes(subject: Subject, question: Question, sample: dict[str, Any], *, takes_length: bool) -> None:
     """Raises CheckError for a length or size of an image that the model cannot take."""
-    length = question.sequence_length
+    given = (re.search(r"^input_ids=int\d*:(\d+)$", text) for text in question.inputs)
+    length = next((int(found[1]) for found in given if found), question.sequence_length)
     if length is not None and subject.positions is not None and length > subject.positions:
         raise CheckError(f"a sequence of {length} tokens is longer than {subject.name}'s {subject.positions} positions; "
                          f"use --sequence-length {subject.positions} or less")  # fmt: skip
-    if length is not None and not takes_length:
+    if question.sequence_length is not None and not takes_length:
         raise CheckError(f"{subject.name} takes no sequence of tokens; leave --sequence-length out")
     if question.image_size is not None and sample["kind"] not in (*_PICTURED, "observation"):
         raise CheckError(f"{subject.name} takes no images; leave --image-size out")
@@ -255,7 +257,7 @@ def _refuse_unknown_settings(subject: Subject, config: dict[str, Any]) -> None:
 
 def _build(job: Job, subject: Subject, question: Question, device: str) -> tuple[nn.Module, Workload]:
     if subject.factory is None:
-        model = build_model(job, device)
+        model = _told(subject, question, lambda: build_model(job, device))
         if question.inputs or subject.task == UNSPECIFIED:
             return model, given_workload(question.inputs or usual_inputs(model, job.recipe.input.sequence_length))
         return model, workload_of(job)

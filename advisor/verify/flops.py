@@ -49,7 +49,7 @@ def count_passes(model: nn.Module, workload: Workload, most: float = MOST_OPERAT
     What is frozen costs no product for its own gradient. Nothing is counted that activation checkpointing computes again.
     Raises TooManyOperators where tracing the passes would take minutes.
     """
-    batch = workload.batch(1)
+    batch = _as_stored(model, workload.batch(1))
     with _Counter(most) as counter, torch.enable_grad():
         loss = workload.loss(workload.forward(model.eval(), batch), batch)
         forwards = counter.flops
@@ -57,6 +57,12 @@ def count_passes(model: nn.Module, workload: Workload, most: float = MOST_OPERAT
             loss.backward()
     model.zero_grad()
     return forwards, counter.flops - forwards, sorted(counter.uncounted)
+
+
+def _as_stored(model: nn.Module, batch: Batch) -> Batch:
+    """Floating-point inputs in the type that the model's weights are stored in: autocast, which would cast them, is off here."""
+    stored = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    return {name: value.to(stored) if value.is_floating_point() else value for name, value in batch.items()}
 
 
 class TooManyOperators(CheckError):

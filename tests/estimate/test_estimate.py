@@ -291,3 +291,27 @@ def test_a_model_that_goes_token_by_token_is_estimated_in_pieces(ask: Any) -> No
     assert in_pieces.flops_forward == 16 * whole.flops_forward
     assert in_pieces.training_memory.total == whole.training_memory.total
     assert in_pieces.training_memory.high > whole.training_memory.high
+
+
+def test_a_picture_of_another_size_makes_another_network_of_torchvision(ask: Any) -> None:
+    assert ask("torchvision:vit_b_16", image_size=384).parameters > ask("torchvision:vit_b_16").parameters
+    with pytest.raises(UsageError, match="does not take an image of 200 pixels"):
+        ask("torchvision:vit_b_16", image_size=200)
+
+
+def test_adapters_beside_a_quantized_vision_transformer_are_priced(ask: Any) -> None:
+    answer = ask("timm:vit_tiny_patch16_224", lora_rank=4, precision="nf4", batch=2)
+    assert answer.trainable_parameters < answer.parameters
+    assert answer.flops_backward > answer.flops_forward / 2
+
+
+def test_a_sequence_that_is_described_as_an_input_has_the_models_limit_too(ask: Any) -> None:
+    with pytest.raises(UsageError, match="longer than openai-community/gpt2-xl's 1024 positions"):
+        ask("openai-community/gpt2-xl", inputs=["input_ids=int64:1025"])
+
+
+def test_what_is_said_to_be_the_largest_batch_fits_and_one_more_does_not(ask: Any) -> None:
+    options = {"on": "RTX 3060", "optimizer": "sgd"}
+    largest = ask("torchvision:resnet18", batch=16, **options).largest_batch
+    assert ask("torchvision:resnet18", batch=largest, **options).fits
+    assert not ask("torchvision:resnet18", batch=largest + 1, **options).fits
