@@ -29,7 +29,7 @@ from advisor.intake.derive import follow
 from advisor.planning.candidates import NOT_FOR_PRODUCTS
 from advisor.planning.designing import Checker, Depth, Search, Tried, search, try_one
 from advisor.planning.plan import Brief, Design, brief
-from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax
+from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax, smallest
 from advisor.planning.sensitivity import sensitivity
 from advisor.planning.undecided import undecided_notices
 from advisor.reading import read_request
@@ -183,7 +183,7 @@ def _needs_input(session: Session, questions: list[r.Clarification]) -> Draft:
 
 def _infeasible(session: Session, decided: Brief, found: Search, accuracy: Breach | None, checker: Checker | None) -> Draft:
     serving = catalogue.serving(str(session.facts["task.kind"].value))
-    relaxations = [_verified(session, one, checker) for one in relax(serving, session.facts, found, accuracy)]
+    relaxations = smallest([_verified(session, one, checker) for one in relax(serving, session.facts, found, accuracy)])
     binding = sorted({change.fact for relaxation in relaxations for change in relaxation.changes})
     headline = "No model meets the stated limits together" + (f"; what binds: {', '.join(binding)}." if binding else ".")
     if accuracy is not None:
@@ -205,9 +205,9 @@ def _verified(session: Session, relaxation: r.Relaxation, checker: Checker | Non
     if checker is None or relaxation.candidate is None:
         return relaxation
     attempt = _attempted(session, relaxation, checker)
-    corrected = None if attempt.fits else correct(relaxation, attempt)
-    if corrected is not None:
-        relaxation, attempt = corrected, _attempted(session, corrected, checker)
+    if not attempt.fits:
+        relaxation = correct(relaxation, attempt)
+        attempt = _attempted(session, relaxation, checker)
     return relaxation.model_copy(update={"verified": attempt.fits})
 
 

@@ -21,6 +21,7 @@ LATENT_STRIDE = 8
 """Pixels to a latent's edge in the autoencoders of Stable Diffusion, DiT and FLUX: arXiv:2112.10752, section 4.1 (f = 8)."""
 BACKGROUND = 1  # torchvision's two-stage detectors count the background as class 0
 _TWO_STAGE = ("fasterrcnn", "maskrcnn")
+_POSITIONED = ("vit_", "maxvit")
 _FIXED_SIZE = ("ssd",)  # built for one size, to which their own transform resizes
 _REGIONS, _FEW_REGIONS = 512, 64  # that a second stage learns from: torchvision's `box_batch_size_per_image`, and a reduced copy's
 _COARSE = [8, 14, 14]  # frames and pixels from one patch to the next in a reduced copy: fewer, but two in each direction to the end
@@ -35,6 +36,8 @@ def build_torchvision(job: Job) -> nn.Module:
     settings |= {} if job.recipe.input.outputs is None else {"num_classes": job.recipe.input.outputs + (BACKGROUND if detects else 0)}
     if detects and size is not None and not name.startswith(_FIXED_SIZE):
         settings |= {"min_size": size, "max_size": size}
+    if size is not None and name.startswith(_POSITIONED):  # each position of the image, or of a window's parts, has weights of its own
+        settings.setdefault(*(("input_size", (size, size)) if name.startswith("maxvit") else ("image_size", size)))
     try:
         if detects and name.startswith(_TWO_STAGE) and _on_meta() and not name.endswith("_v2"):
             return _with_frozen_norm(models.detection, name, settings)
