@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from advisor.verify.case import Case
 from advisor.verify.evidence import Job, Variant
 from advisor.verify.reduce import FORWARD_AND_BACKWARD, Limits, reduce_job
-from advisor.verify.served import class_axis, inputs_of, serve
+from advisor.verify.served import class_axis, inputs_of, serve, set_distilling_mode
 from advisor.verify.techniques import DISTILLATION
 
 TEMPERATURE = 2.0  # the lower end of the rules' 2 to 4; arXiv:1503.02531, section 2
@@ -31,6 +31,7 @@ def check_distillation(case: Case) -> Variant:
     with torch.no_grad():
         wanted = teacher(*inputs)
     before = [parameter.clone() for parameter in teacher.parameters()]
+    set_distilling_mode(student, small)
     losses = distil(student, teacher, inputs, class_axis(small, wanted))
     faults = faults_of(losses, teacher, before)
     course = f"loss {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses)} steps at temperature {TEMPERATURE:g}"
@@ -41,7 +42,6 @@ def check_distillation(case: Case) -> Variant:
 def distil(student: nn.Module, teacher: nn.Module, inputs: Sequence[Tensor], classes: int | None) -> list[float]:
     """Train the student on the teacher's outputs for these inputs; the loss of each step."""
     optimizer = torch.optim.AdamW(student.parameters(), lr=RATE)
-    student.train()
     losses: list[float] = []
     end = time.monotonic() + STEPS_S
     while len(losses) < FEWEST_STEPS or (len(losses) < MOST_STEPS and time.monotonic() < end):
