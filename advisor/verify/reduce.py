@@ -11,7 +11,7 @@ from typing import Any
 from advisor.errors import CheckError
 from advisor.verify.batches import make_batch
 from advisor.verify.build import apply_adaptation, build_model, transformers_config
-from advisor.verify.build_dense import narrower
+from advisor.verify.build_dense import fewer_queries, narrower
 from advisor.verify.evidence import Build, Job
 from advisor.verify.flops import count_flops
 from advisor.verify.memory import predict_training_memory
@@ -174,6 +174,9 @@ def _cut_batch(job: Job, need: float) -> Cuts:
 
 def _cut_sample(job: Job, need: float) -> Cuts:
     """Fewer pixels (voxels), fewer tokens, or shorter clips."""
+    for words, changes in fewer_queries(job):  # of which an image has to have as many places
+        job = _with_config(job, changes)
+        yield "queries", words, job
     sample = job.recipe.input
     if sample.kind in ("image", "video", "volume", "image_text") and sample.image_size:
         is_volume = sample.kind == "volume"
@@ -181,7 +184,8 @@ def _cut_sample(job: Job, need: float) -> Cuts:
         wanted = int(sample.image_size / need ** (1 / (3 if is_volume else 2))) // grid * grid
         size = max(math.ceil(_smallest(job) / grid) * grid, wanted)
         if size < sample.image_size:
-            words, changes = f"images of {size} x {size} instead of {sample.image_size} x {sample.image_size} pixels", {"image_size": size}
+            words = f"images of {size} x {size} instead of {sample.image_size} x {sample.image_size} pixels"
+            changes = {"image_size": size}
             length = sample.sequence_length or 0
             if sample.kind == "image_text" and length > SMALLEST_SEQUENCE:  # the text beside the image
                 changes["sequence_length"] = max(SMALLEST_SEQUENCE, int(length / need))
