@@ -21,10 +21,10 @@ from advisor.verify.compress_distill import check_distillation, distil, faults_o
 from advisor.verify.compress_onnx import check_dynamic, check_static, check_weights
 from advisor.verify.compress_prune import check_pruning
 from advisor.verify.deploy import run_deploy
-from advisor.verify.evidence import Job
+from advisor.verify.evidence import Build, Job, Target
 from advisor.verify.export_onnx import check_onnx, load
 from advisor.verify.export_torch import check_torch_export
-from advisor.verify.served import serve
+from advisor.verify.served import inputs_of, serve, set_distilling_mode
 from advisor.verify.techniques import techniques
 from advisor.verify.verifier import Verifier
 from tests.verify.jobs import TINY_BERT, TINY_DECODER, bert_job, decoder_job, make_recipe, mlp_job, timm_job
@@ -190,6 +190,22 @@ def test_pruning_removes_channels_and_keeps_the_outputs_shape(cnn: Case) -> None
 def test_a_student_learns_from_a_teacher_that_stays_as_it_is(mlp: Case) -> None:
     made = check_distillation(mlp)
     assert made.status == "made", made.detail
+
+
+def test_a_detector_that_wants_targets_in_training_is_distilled_without(tmp_path: Path) -> None:
+    """It failed for want of `classes`: in training mode a detector of transformers works its own loss out."""
+    config = {"model_type": "detr", "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "num_queries": 5, "encoder_ffn_dim": 32,
+              "decoder_ffn_dim": 32, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "num_labels": 3,
+              "backbone_config": {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 8, 8, 8], "depths": [1, 1, 1, 1],
+                                  "layer_type": "basic", "out_features": ["stage4"]}}  # fmt: skip
+    recipe = make_recipe({"kind": "image", "image_size": 64, "channels": 3, "outputs": 3}, model={"library": "transformers"})
+    build = Build(library="transformers", factory="DetrForObjectDetection", config=config)
+    job = Job(check="deploy", task="object_detection", build=build, recipe=recipe, target=Target(kind="gpu"))
+    student, teacher = serve(job), serve(job, 1)
+    set_distilling_mode(student, job)
+    inputs = inputs_of(student, job, 2)
+    losses = distil(student, teacher, inputs, -1)
+    assert losses[-1] < losses[0]
 
 
 def test_a_teacher_that_trains_along_is_caught(mlp: Case) -> None:
