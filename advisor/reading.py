@@ -184,7 +184,9 @@ class _Given:
             here, there = (*path, name), (*written, key)
             self.written[here] = there
             if name not in known:
-                self._fault((*path, key), f"unknown field {key!r}{did_you_mean(str(key), known)}; known are {', '.join(known)}", key=True)
+                cut = " (in {…} a text with a comma in it needs quotes)" if value is None and " " in str(key) else ""
+                message = f"unknown field {key!r}{did_you_mean(str(key), known)}{cut}; known are {', '.join(known)}"
+                self._fault((*path, key), message, key=True)
             elif name in found:
                 self._fault(here, f"is given twice, as {name!r} and {key!r}", key=True)
             elif value is None and path == ():

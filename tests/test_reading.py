@@ -224,6 +224,11 @@ def test_settings_do_not_change_what_they_are_applied_to() -> None:
     assert (changed["task"]["domain"], changed["facts"]) == ("NLP", {"data.classes": 3})
 
 
+def test_a_text_that_a_comma_cut_is_told_to_be_quoted(write: Write) -> None:
+    said = faults(write("task: {type: classification, domain: NLP, specificTask: find names, streets and towns}"))
+    assert "unknown field 'streets and towns'" in said[0] and "a comma in it needs quotes" in said[0]
+
+
 def test_a_setting_of_an_unknown_field_is_told_by_its_path(write: Write) -> None:
     assert faults(write(MINIMAL), settings=["data.sise=1"])[0].startswith("data.sise: unknown field 'sise'; did you mean 'size'?")
 

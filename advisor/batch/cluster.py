@@ -25,7 +25,8 @@ from advisor.batch.tasks import RowFault, Task
 from advisor.batch.worker import tupled
 from advisor.errors import UsageError
 from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
-from advisor.verify.verifier import MOST_REMEMBERED, CheckCounts, Evidence, Verifier, parse_answer, write_answer
+from advisor.verify.sandbox import Evidence, parse_answer, write_answer
+from advisor.verify.verifier import MOST_REMEMBERED, CheckCounts, Verifier
 
 try:
     import ray

@@ -20,7 +20,7 @@ from advisor.batch.rows import Row, Settings, answer, error_row
 from advisor.batch.stream import Done
 from advisor.batch.tasks import RowFault, Task
 from advisor.verify.evidence import Job
-from advisor.verify.verifier import write_answer
+from advisor.verify.sandbox import write_answer
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

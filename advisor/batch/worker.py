@@ -21,7 +21,7 @@ from typing import Any, cast
 from advisor.batch.rows import Row, Settings, answer
 from advisor.batch.tasks import Task
 from advisor.verify.evidence import DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence
-from advisor.verify.verifier import Evidence, parse_answer
+from advisor.verify.sandbox import Evidence, parse_answer
 
 
 class Parent:

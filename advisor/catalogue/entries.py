@@ -80,6 +80,15 @@ class StandIn(Entry):
         return self.names[1:]
 
 
+class Machine(Entry):
+    """A rented machine or service that people name in place of the device in it, and how many of the device it has."""
+
+    names: list[str]
+    devices: int = 1
+    source: str
+    checked: datetime.date
+
+
 class DeviceEntry(Entry):
     """A device that a request can name. Memory in GiB as a card's GB are, bandwidth in GB/s, peaks in dense TFLOP/s (TOP/s for int8)."""
 
@@ -94,6 +103,7 @@ class DeviceEntry(Entry):
     compute_capability: str | None = None
     interconnect_gbs: float | None = None
     usd_an_hour: Sourced | None = Field(None, description="what one costs to rent, on demand")
+    machines: list[Machine] = Field(default_factory=list)
     source: str
     checked: datetime.date
 

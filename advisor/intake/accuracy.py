@@ -16,8 +16,12 @@ _VALUE = re.compile(rf"(?P<value>{NUMBER})\s*(?P<percent>%|percent\b|pct\b)?")
 _VAGUE = re.compile(
     r"\W*(?:as (?:high|good|accurate) as possible|(?:the )?(?:best|highest)(?: possible)?(?: accuracy)?|"
     r"state[- ]of[- ]the[- ]art|sota|maximi[sz]e|max|high(?: accuracy)?|good enough|"
-    r"(?:beat|better than|improve on)(?: the| our)?(?: current)? (?:baseline|model))\W*"
+    r"human[- ]level(?: accuracy| performance)?|"
+    r"(?:beat|better than|improve on|match)(?: the| our)?(?: current| existing)? "
+    r"(?:baseline|model|xgboost|lightgbm|catboost|humans?|experts?))\W*"
 )
+_ERROR = re.compile(r"\b(?:misclassification|(?:classification )?errors?)(?: rate)?\b")
+_OR_BETTER = re.compile(r"\bor (?:better|more|higher|above|over)\b")
 _WORDS = words(
     """
     score target of on the test set validation val held out holdout data a at is should be must reach and goal class per average
@@ -72,16 +76,23 @@ def read_accuracy(field: str, said: str, metrics: Metrics) -> Target:
     named = metrics.take(text)
     if len(named) > 1:
         text.fail("names more than one metric; keep the one that decides")
-    metric = named[0] if named else Metric(DEFAULT, fraction=True, lower=False)
+    is_error = not named and text.take(_ERROR) is not None
+    metric = named[0] if named else Metric(DEFAULT, fraction=True, lower=is_error)
     text.refuse_negative()
+    text.take_all(_OR_BETTER)
     values = text.take_all(_VALUE)
     _check_direction(text, metric)
     text.take_all(ABOUT)
-    text.finish(_WORDS)
+    aside = text.leave(_WORDS)
     if len(values) != 1:
         text.fail("names no number" if not values else "names more than one number; keep the one that decides")
-    remark = "" if named else "names no metric; read as accuracy"
-    return Target(_scaled(text, values[0], metric), metric.name, remark)
+    target = _scaled(text, values[0], metric)
+    if is_error:
+        target = 1 - target
+        aside = [f"is an error; held to an accuracy of {target:.4g}", *aside]
+    elif not named:
+        aside = ["names no metric; read as accuracy", *aside]
+    return Target(target, metric.name, "; ".join(aside))
 
 
 def _check_direction(text: Text, metric: Metric) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from advisor.catalogue.entries import DeviceEntry
 from advisor.intake.names import Mention, NameIndex
@@ -50,14 +51,14 @@ _KINDS = {
     "tpu": re.compile(r"\btpus?\b"),
     "apple": re.compile(r"\b(?:apple(?: silicon)?|macbook(?: pro| air)?|mac(?: mini| studio)?|mps)\b"),
     "edge": re.compile(
-        r"\b(?:edge(?:[ -]device)?|mobile|(?:smart)?phones?|android|iphones?|ios|embedded(?: device)?|microcontroller|mcu|iot|"
-        r"jetson|raspberry pi|browser)\b"
+        r"\b(?:edge(?:[ -]device)?|mobile|(?:smart)?phones?|tablets?|android|iphones?|ipads?|ios|embedded(?: device)?|microcontroller|mcu|"
+        r"iot|jetson|raspberry pi|browser|esp-?32(?:-\w+)?|stm32\w*|arduino|cortex[- ]?m\d+\w*)\b"
     ),
     "cpu": re.compile(r"\bcpus?\b(?:[ -]?only)?"),
 }
 _GPU_BRANDS = re.compile(
     r"\b(?:nvidia|geforce|rtx|gtx|titan|quadro|tesla|radeon|rx|instinct|amd gpu|arc|gaudi|mi\d{2,3}\w?|[ahlbvtp]\d{2,4})"
-    r"(?:[ -]?(?:[a-z]{1,10}|\d{1,5}[a-z]{0,6})\b(?<!gpu)(?<!with)(?<!only)){0,4}"
+    r"(?:[ -]?(?:[a-z]{1,10}|[a-z]?\d{1,5}[a-z]{0,6})\b(?<!gpu)(?<!with)(?<!only)){0,4}"
 )
 _CPU_BRANDS = re.compile(
     r"\b(?:intel|amd|xeon|epyc|ryzen|core i[3579]|i[3579]|graviton|threadripper)\b"
@@ -72,9 +73,12 @@ _PHONE_MODEL = re.compile(r"(?: ?(?:\d{1,2}[a-z]?|pro|max|plus|mini|ultra|se|s\d
 _OFFLINE = re.compile(
     r"\b(?:(?:no|without) (?:internet|network|cloud)(?: (?:access|connection))?|offline|air[- ]gapped|on[- ]premises?(?: only)?)\b"
 )
+_UNDECIDED = re.compile(
+    r"\W*(?:(?:not|un)[ -]?(?:yet )?(?:decided|known|clear)(?: yet)?|tbd|tba|to be (?:decided|determined)|any(?:thing)?|unlimited)\W*"
+)
 _WORDS = words(
     """
-    train deploy deployed run running serve serving with each of the a an and on in for only x via per have has we one our from device
+    my train deploy deployed run running serve serving with each of the a an and on in for only x via per have has we one our from device
     devices card cards chip chips accelerator accelerators memory ram nvidia amd google aws gcp azure colab kaggle cloud cluster
     server workstation desktop laptop local premise prem premises machine instance vm pro free tier target training inference
     deployment all total available consumer commodity node nvlink pcie sxm computer gpu gpus cpu tpu tpus v core
@@ -107,6 +111,8 @@ class _Reader:
 
     def read(self) -> Compute:
         text = self.text
+        if _UNDECIDED.fullmatch(text.left):
+            return Compute(remarks=("names no device",))
         text.refuse_negative()
         slice_ = self._slice()
         if offline := text.take(_OFFLINE):
@@ -114,6 +120,7 @@ class _Reader:
         text.left = _TIMES.sub(r"\1x ", text.left)
         host = text.take(_HOST_MEMORY)
         mentions = self._mentions()
+        machine = self._machine()
         memory = [_gib(found) for found in text.take_all(_MEMORY)]
         if len(set(memory)) > 1:
             text.fail("names more than one memory size; keep that of one device")
@@ -124,10 +131,16 @@ class _Reader:
         cpu_brand = text.take(_CPU_BRANDS)
         no_gpu = text.take(_NO_GPU)
         kinds = [kind for kind, pattern in _KINDS.items() if text.take_all(pattern)]
-        text.finish(_WORDS)
+        if mentions or machine or brand or cores or cpu_brand or no_gpu or kinds:
+            self.remarks += text.leave(_WORDS)
+        else:
+            text.finish(_WORDS)  # the word may be the device
         device = self._device(mentions, memory[0] if memory else None)
+        if machine and not (device or brand or kinds):
+            device, count = machine[0], (count or 1) * machine[1]
+            self.remarks.append(f"is read as {count} x {device.name}")
         kind = self._kind(kinds, device, bool(brand), bool(cores or cpu_brand or no_gpu), bool(no_gpu))
-        if kind in ("gpu", "multi_gpu") and not kinds and not mentions and not brand:
+        if kind in ("gpu", "multi_gpu") and not (kinds or mentions or machine or brand):
             text.fail("names no device")
         unknown = brand or (cpu_brand if kind == "cpu" and not device else None)
         found = self._compute(kind, device, slice_ or count, memory, host, unknown)
@@ -156,6 +169,15 @@ class _Reader:
                 self.remarks.append(f"the catalogue has one phone: {self.entries[PHONE].name}; its figures are used")
             self.text.blank(mention.start, plural.end() if plural else mention.end)
         return mentions
+
+    def _machine(self) -> tuple[DeviceEntry, int] | None:
+        """The rented machine that is named, which its device beside it, or a kind, overrules."""
+        found = self.text.take(
+            _machines(frozenset(name for entry in self.entries.values() for each in entry.machines for name in each.names))
+        )
+        return next(
+            ((entry, each.devices) for entry in self.entries.values() for each in entry.machines if found and found[0] in each.names), None
+        )
 
     def _count(self, nodes: re.Match[str] | None) -> int | None:
         found = self.text.take_all(_COUNT)
@@ -248,6 +270,11 @@ class _Reader:
             near = self.index.nearest(unknown[0], likeness=NEAR_DEVICE)
             self.remarks.append(f"{unknown[0].strip()!r} is no device of the catalogue{f'; the nearest is {near}' if near else ''}")
         return Compute(kind, device.id if device else None, count, gib, None, host_gib, tuple(self.remarks))
+
+
+@cache
+def _machines(names: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(names, key=len, reverse=True))) or '(?!)'})(?!\w)")
 
 
 def _gib(found: re.Match[str]) -> float:

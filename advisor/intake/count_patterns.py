@@ -24,6 +24,10 @@ POINTED = re.compile(rf"(?<![\w.,])[1-9]\d{{0,2}}(?:\.\d{{3}})+(?![\w.,%])(?!\s*
 DECIMAL_COMMA = re.compile(rf"(?<![\w.,])\d{{1,3}},\d{{1,2}}(?=[ -]?(?:(?:{MULTIPLE})\b|{BYTE_UNIT}|{DURATION}))")
 FRACTION_COMMA = re.compile(r"(?<![\w.,])\d{1,3},\d{1,2}(?![\w,])")
 PLUS = re.compile(r"(?<=[\dkmb])\+(?=\s|$)")
+# "train 40k / val 5k": the number stands behind its split; "250 3D scans": no number; "since 2015", "(avg. 20 pages)": none of samples.
+SPLIT_FIRST = re.compile(rf"\b(?P<split>{_SPLIT})\s*[:=]?\s*(?P<value>{COUNT})(?!\w)(?!\s*(?:{_SPLIT}))")
+DIMENSIONS = re.compile(r"(?<=\d )[123]d(?= [^\W\d_])")
+BESIDE = re.compile(r"\bsince (?:(?:19|20)\d\d)\b|\((?:avg\.?|average|averaging|mean|median|typically|usually|up to|max\.?)\s[^()]*\)")
 RANGE = re.compile(rf"(?:\b(?:between|from)\s+)?(?P<low>{COUNT})\s*(?:-|\bto\b|\band\b|\.\.)\s*(?P<high>{COUNT})")
 PER_CLASS = re.compile(
     rf"(?P<value>{COUNT})[ -]?(?:[^\W\d_]{{1,20}}\s)?(?:(?:per|/|for each|in each|each)\s?(?:class|category|label)\b|-?shots?\b)"
@@ -61,7 +65,7 @@ TEXT_VOLUME = re.compile(
 PIXELS = re.compile(rf"(?P<value>{COUNT})\s+(?:mega)?pixels\b(?:\s+(?:each|per \w+))?")
 VOLUME = re.compile(rf"(?P<value>{NUMBER})\s*{BYTE_UNIT}")
 BARE = re.compile(rf"(?P<value>{COUNT})(?:\s*(?P<labelled>{LABELLED})\b)?(?:\s*(?P<split>{_SPLIT})\b)?")
-PLURAL = re.compile(rf"(?P<value>{COUNT})\s+(?P<noun>(?:{_WORD}\s+){{0,2}}(?={_WORD})[^\W\d_]{{3,30}}s)\b{_TAIL}")
+PLURAL = re.compile(rf"(?P<value>{COUNT})\s+(?P<noun>(?:{_WORD}\s+){{0,2}}(?={_WORD})[^\W\d_]{{2,30}}s)\b{_TAIL}")
 UNLABELLED = re.compile(rf"(?P<value>{COUNT})\s*(?:unlabell?ed|not (?:yet )?(?:labell?ed|annotated))\b")
 # A name for something: it has a capital inside or a digit, as OpenWebText or OASST1 do.
 NAME = re.compile(r"(?<![\w.])[^\W\d_](?=[\w.-]*[A-Z0-9])[\w.-]{1,40}")
@@ -83,6 +87,6 @@ def compile_nouns(nouns: Mapping[str, Iterable[str]], frequencies: Mapping[str, 
     choice = "|".join(re.escape(word) for word in sorted(class_of, key=len, reverse=True))
     item = re.compile(
         rf"(?P<value>{COUNT})[ -]*(?P<words>(?:{_WORD}\s+|(?:{_SPLIT})\s+|(?:{LABELLED})\s+){{0,4}}?(?:[^\W\d_]+-)?)"
-        rf"(?P<noun>{choice})(?!-?\w|\s+(?:{choice})(?!\w))(?:\s+each\b)?{_TAIL}"
+        rf"(?P<noun>{choice})(?![-/]?\w|\s+(?:{choice})(?!\w))(?:\s+each\b)?{_TAIL}"
     )
     return Nouns(item, class_of, {name: re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b") for name, words in frequencies.items()})

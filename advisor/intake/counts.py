@@ -7,7 +7,9 @@ import re
 from advisor.intake.count_patterns import (
     AUDIO,
     BARE,
+    BESIDE,
     DECIMAL_COMMA,
+    DIMENSIONS,
     EACH_LASTS,
     FRACTION_COMMA,
     IMAGE_SIZE,
@@ -24,6 +26,7 @@ from advisor.intake.count_patterns import (
     PLUS,
     POINTED,
     RANGE,
+    SPLIT_FIRST,
     TEXT_VOLUME,
     TIMES,
     TOKENS,
@@ -48,6 +51,7 @@ TEXTS, PICTURES = (
 STEP_OF = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly", "quarter": "quarterly"}  # "120 series x 900 days"
 
 OVER = re.compile(r"(?<=[a-z] )over(?= \d)")  # "22k questions over 510 contracts": no lower bound, as nothing stands before that
+COUNTED = re.compile(rf"(?<![\w.,]){COUNT}\s+$")
 SPREAD = re.compile(r"\b(?:from|across)\s+$")
 
 _WORDS = words(
@@ -63,7 +67,10 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     """What `text` says about the amount of data; names of known datasets are blanked in it already."""
     found = Found()
     text.left = OVER.sub("from", text.left)
+    text.left = DIMENSIONS.sub("  ", text.left)
+    text.left = SPLIT_FIRST.sub(lambda match: f"{match['value']} {match['split']}".ljust(len(match[0])), text.left)
     whole = text.left
+    found.remarks += [f"{match[0]!r} decides nothing here" for match in text.take_all(BESIDE)]
     _bounds(text, found)
     _pointed(text, found)
     sizes = [min(int(match["width"]), int(match["height"])) for match in text.take_all(IMAGE_SIZE)]
@@ -96,7 +103,7 @@ def read_counts(text: Text, nouns: Nouns) -> Counts:
     found.remarks += [f"{match[0].replace(TAKEN, '…')!r} decides nothing here" for match in text.take_all(ORIGIN)]
     if not days:
         _bare(text, found)
-    text.finish(_WORDS)
+    found.remarks += text.leave(_WORDS)
     counts = Counts(
         unit=found.noun,
         classes=found.one(text, "classes"),
@@ -218,6 +225,8 @@ def _names(text: Text) -> tuple[str, ...]:
     """Names of things, taken for datasets: they are told from words by a capital or digit inside."""
     names = []
     for match in NAME.finditer(text.said):
+        if COUNTED.search(text.left[: match.start()]):  # "9,843 CAD models": it tells what is counted
+            continue
         if text.left[match.start() : match.end()] == match[0].lower() and not re.fullmatch(r"[A-Z][a-z]+", match[0]):
             text.blank(*match.span())
             names.append(match[0])

@@ -36,6 +36,13 @@ _CONTEXT = re.compile(
 _TOKENS = re.compile(rf"(?P<value>{COUNT})\s+tokens?\b")
 _RATIO = re.compile(r"(?<![\w.])(?P<one>\d{1,6})\s*(?::|/|to)\s*(?P<other>\d{1,6})(?![\w.])")
 _SHARE = re.compile(rf"(?P<value>{NUMBER})\s*%")
+# How many of the samples are of one kind: "3 % cancel", "40 of them bad"; of labels and splits other patterns tell.
+_PART = re.compile(
+    rf"(?:(?:only|about|around|roughly)\s+)?(?:(?P<count>{COUNT})\s+of\s+(?:them|these|those|which|whom)|(?P<share>{NUMBER})\s*%"
+    r"(?:\s+of\s+(?:them|these|those|which|whom|all))?)\s+(?![^,;.]*(?:label|annot|train|test|valid|held|missing|dev\b))"
+    r"(?:[^\W\d_][^\W\d_-]*\s?){1,4}"
+)
+EVEN = (0.4, 0.6)  # the share of one of two kinds that are still called balanced
 _CONTRAST = re.compile(
     r"\b(?:beat\w*|than|versus|vs|against|replac\w*|compar\w*|instead|outperform\w*|current\w*|existing|from|already|tried)\b[^,;.]{0,30}$"
 )
@@ -152,6 +159,24 @@ def _numbers(text: str, fact: str) -> list[tuple[int | str, Span]]:
     if fact == "data.classes" and not found and (binary := _BINARY.search(text)):
         return [(2, binary.span())]
     return [(round(value), span) for value, span in found if value.is_integer()]
+
+
+def note_parts(notes: Notes, path: str, said: str) -> list[Span]:
+    """Where a text about the amount of data says how many samples are of one kind; their balance is noted."""
+    text = lowered(said)
+    parts = list(_PART.finditer(text))
+    amounts = [number(found[0]) for found in re.finditer(rf"(?<![\w.,]){COUNT}(?!\w)", text)]
+    for part in parts:
+        share = number(part["share"]) / 100 if part["share"] else number(part["count"]) / max(1.0, *amounts)
+        notes.state("data.balance", "balanced" if EVEN[0] <= share <= EVEN[1] else "imbalanced", quoted(path, said), path)
+    return [part.span() for part in parts]
+
+
+def absences(notes: Notes, said: str) -> list[Span]:
+    """Where a text says that there are no labels; what it says of some labels is left to be weighed with the numbers."""
+    text = lowered(said)
+    spans = [(hit.start, hit.end) for hit in notes.words.lexicon.hits(said, ("data.labels",))]
+    return [span for span in spans if text[slice(*span)].startswith(("no ", "without "))]
 
 
 def note_rest(notes: Notes, path: str, said: str, spans: list[Span], *, whole: bool = False) -> None:

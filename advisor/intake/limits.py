@@ -17,12 +17,27 @@ _RATE = re.compile(rf"(?P<value>{NUMBER})\+?\s*(?:fps|frames? per second|frames?
 _REAL_TIME = re.compile(r"\breal[- ]?time\b")
 _ON_DEVICE = re.compile(
     r"\b(?:on\s+)?(?:an?\s+|the\s+|nvidia\s+|tesla\s+)*(?:[tvalhp]\d{1,3}[a-z]?|rtx ?\d{4}(?: ?ti)?|jetson(?: \w+){0,2}|raspberry pi ?\d?|"
-    r"(?:edge |mobile |desktop |single |one )?(?:gpu|cpu|phone|edge device|device))\b"
+    r"(?:edge |mobile |desktop |single |one )?(?:gpu|cpu|phone|tablet|laptop|microcontroller|browser|server|edge device|device)|"
+    r"(?:pixel|iphone|ipad|galaxy)(?: ?[a-z]?\d{1,2}[a-z]?)?(?: (?:pro|max|ultra|plus))*)\b"
 )
-_SOON = re.compile(r"\W*(?:(?:very |ultra[- ])?low(?: latency)?|online|interactive|near real[- ]?time)\W*")
+_ONE = re.compile(r"\b(?:an?|one) (?=(?:milli)?seconds?\b|minutes?\b|hours?\b)")
+_SUB_SECOND = re.compile(r"\bsub-?second\b")
+_THROUGHPUT = re.compile(
+    rf"{NUMBER}\s*(?:[^\W\d_]+\s*)?(?:(?:per|a|each)\s|/)\s?(?:s|sec|second|minute|min|hour|h|day)\b|\b(?:qps|rps|tps)\b"
+)
+_SPAN = re.compile(rf"(?<![\w.]){NUMBER}\s?(?:-|to)\s?(?={NUMBER}\s*(?:{DURATION}))")  # "10-20 ms": the upper end is the limit
+SAME = 1.1  # "16 ms per frame (60 fps)" says one limit twice
+_SOON = re.compile(r"\W*(?:(?:must|should) be )?(?:(?:very |ultra[- ])?low(?: latency)?|online|interactive|near real[- ]?time)\W*")
 _PER_TOKEN = re.compile(r"(?:\bper|/)\s*token\b")
 _PERCENTILE = re.compile(r"\bp(?:50|90|95|99|99\.9)\b|\b(?:50|90|95|99)th percentile\b|\b(?:mean|median|average|avg|worst[- ]case)\b")
 _OFFLINE = re.compile(r"\W*(?:offline|batch|offline batch|batch processing|not real[- ]?time|best effort)\W*")
+_FEW = re.compile(
+    r"\W*(?:within |in |under )?(?:an? )?(?:few|couple of|several) (?:milliseconds|ms|seconds|minutes|hours)"
+    r"(?: (?:is|are) (?:fine|ok|okay|enough))?\W*"
+)
+_UNHURRIED = re.compile(
+    r"\b(?:offline|overnight|nightly|(?:daily|weekly) batch|batch job|(?:as )?(?:fast|quick(?:ly)?|low|short) as possible)\b"
+)
 _LATENCY_WORDS = words(
     """
     inference latency response time takes per image sample request frame query sentence document prediction item call in on for a an
@@ -81,12 +96,20 @@ def read_latency(field: str, said: str) -> Latency:
     text = Text(field, said, ("inference <50ms", "≤ 0.1 s per image"))
     if text.is_unlimited() or _OFFLINE.fullmatch(text.left):
         return Latency()
+    if _FEW.fullmatch(text.left) or (_UNHURRIED.search(text.left) and not re.search(r"\d", text.left)):
+        return Latency(remark="names no number, so nothing is held to it; say milliseconds or seconds")
     if _SOON.fullmatch(text.left):
         return Latency(real_time=True, remark="names no time, so nothing is held to it; say milliseconds")
     text.refuse_negative()
     real_time = text.take(_REAL_TIME) is not None
-    times, rates = text.take_all(_TIME), text.take_all(_RATE)
-    remarks = ["a limit per token is compared with the time of one forward pass"] if text.take(_PER_TOKEN) else []
+    text.left = _SUB_SECOND.sub("<1 second", _ONE.sub(lambda found: "1".rjust(len(found[0]) - 1) + " ", text.left))
+    spans = text.take_all(_SPAN)
+    rates = text.take_all(_RATE)
+    if throughput := _THROUGHPUT.search(text.left):
+        text.fail("is a throughput; say how long one sample may take", [throughput.span()])
+    times = text.take_all(_TIME)
+    remarks = ["is a range, held to at its upper end"] if spans else []
+    remarks += ["a limit per token is compared with the time of one forward pass"] if text.take(_PER_TOKEN) else []
     remarks += [f"{found[0]} is read as the limit of a single call; the checks give an interval" for found in text.take_all(_PERCENTILE)]
     remarks += [
         f"{found[0].strip()!r} is not looked at: the limit is held on the device of computeResources" for found in text.take_all(_ON_DEVICE)
@@ -97,9 +120,11 @@ def read_latency(field: str, said: str) -> Latency:
     found = text.take(wrong)
     if found:
         text.fail("bounds it from the wrong side: a latency is at most, a rate at least", [found.span()])
-    text.finish(_LATENCY_WORDS)
+    remarks += text.leave(_LATENCY_WORDS)
     limits = [number(time["value"]) * seconds(time["unit"]) * 1e3 for time in times]
     limits += [1e3 / value if (value := number(rate["value"])) else 0.0 for rate in rates]
+    if limits and 0 < max(limits) <= SAME * min(limits):
+        limits = [min(limits)]
     _one(text, limits, "limit", required=not real_time)
     return Latency(limits[0] if limits else math.inf, real_time, "; ".join(remarks))
 
@@ -133,13 +158,13 @@ def read_budget(field: str, said: str) -> Budget:
     days = [number(found["value"]) * seconds(found["unit"]) / _DAY for found in text.take_all(_WALL)]
     dollars, remark = _money(text)
     _bounded_above(text)
-    text.finish(_BUDGET_WORDS)
+    aside = [f"{found[0].strip()!r} decides nothing here" for found in text.take_all(_ON_DEVICE)] + text.leave(_BUDGET_WORDS)
     for values, what in ((hours, "number of GPU-hours"), (days, "duration"), (dollars, "sum of money")):
         _one(text, values, what, required=False)
     if not (hours or days or dollars or remark):
         text.fail("names no amount")
     usd, gpu_hours, wall = (values[0] if values else math.inf for values in (dollars, hours, days))
-    return Budget(usd, gpu_hours, wall, remark)
+    return Budget(usd, gpu_hours, wall, "; ".join(filter(None, (remark, *aside))))
 
 
 def _money(text: Text) -> tuple[list[float], str]:

@@ -14,7 +14,7 @@ from advisor.intake.catalogue import Catalogue
 from advisor.intake.compute import read_compute
 from advisor.intake.counted import Counts
 from advisor.intake.counts import FORMS, read_counts
-from advisor.intake.describe import note_labels_in_size
+from advisor.intake.describe import absences, note_labels_in_size, note_parts
 from advisor.intake.here import means_here, read_here
 from advisor.intake.limits import read_budget, read_latency, read_model_size
 from advisor.intake.notes import Notes
@@ -76,7 +76,10 @@ def note_compute(request: Request, notes: Notes, catalogue: Catalogue) -> None:
         _state(notes, COMPUTE, said, facts, "", origin=Origin.DETECTED if is_here else Origin.STATED)
         for remark in compute.remarks:
             notes.notice(
-                "read as", f"{quoted(COMPUTE, said)} {remark}" if remark.startswith("comes") else f"{quoted(COMPUTE, said)}: {remark}"
+                "read as",
+                f"{quoted(COMPUTE, said)} {remark}"
+                if remark.startswith(("comes", "is read", "names"))
+                else f"{quoted(COMPUTE, said)}: {remark}",
             )
 
 
@@ -91,6 +94,8 @@ def note_size(request: Request, notes: Notes, catalogue: Catalogue) -> tuple[Cou
         reading = Text(SIZE, text, FORMS)
         for entry, (start, end) in catalogue.named_datasets(reading.left):
             named.append(entry)
+            reading.blank(start, end)
+        for start, end in (*note_parts(notes, SIZE, text), *absences(notes, text)):
             reading.blank(start, end)
         named_only = bool(named) and not any(char.isdigit() for char in reading.left)
         return Counts() if named_only else read_counts(reading, notes.words.nouns)

@@ -1,4 +1,4 @@
-"""A request's text, and how much of it has been understood: what a pattern took is gone, what nobody took is an error."""
+"""A request's text, and how much of it has been understood: what a pattern took is gone, what nobody took is an error or a remark."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ NO_LIMIT = re.compile(
     r"not (?:critical|important|relevant|limited|applicable)|unconstrained|unrestricted|does not matter|doesn't matter|whatever)\W*"
 )
 
+# What turns the meaning of a quantity that it stands beside, or is a quantity itself: never left aside.
+_TURNING = re.compile(
+    r"not|no|none|never|without|except|but|or|if|unless|maybe|perhaps|either|half|some|most|missing|per|each|every|yet|than|"
+    r"un(?:label|annot|us|avail|bal|cert|clear|known|less|til)\w*|"
+    r"few|couple|several|many|lots?|dozens?|hundreds?|thousands?|millions?|billions?|twice|double|"
+    r"label\w*|annotat\w*|train\w*|test\w*|val\w*|dev|held|"
+    r"(?:milli|micro)?seconds?|m?secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|quarters?|years?"
+)
 _SPACES = "\u00a0\u202f\u2009\t\n\r"
 _ALIKE = str.maketrans("–—−‑’⩽⩾" + _SPACES + TAKEN, "----'≤≥" + " " * len(_SPACES) + "�")
 _TOKEN = re.compile(rf"[^\W_]+|[^\s{TAKEN}]")
@@ -77,6 +85,17 @@ class Text:
         rest = [found.span() for found in _TOKEN.finditer(self.left) if found[0] not in words and found[0] not in PUNCTUATION]
         if rest:
             self.fail("is not understood", rest)
+
+    def leave(self, words: Collection[str] = ()) -> list[str]:
+        """As `finish`, but words without a number are left aside, a remark for each phrase; what may turn the meaning is an error."""
+        rest = [found for found in _TOKEN.finditer(self.left) if found[0] not in words and found[0] not in PUNCTUATION]
+        if any(not found[0].isalpha() or _TURNING.fullmatch(found[0]) for found in rest):
+            self.fail("is not understood", [found.span() for found in rest])
+        phrases: list[tuple[int, int]] = []
+        for found in rest:
+            is_next = bool(phrases) and self.left[phrases[-1][1] : found.start()].isspace()
+            phrases.append((phrases.pop()[0] if is_next else found.start(), found.end()))
+        return [f"{printable(self.said[start:end][:SHOWN])!r} is not understood, and decides nothing" for start, end in phrases]
 
     def fail(self, message: str, spans: list[tuple[int, int]] | None = None) -> NoReturn:
         """Raise with the text quoted, the spans underlined, and two forms that would be understood."""

@@ -4,40 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, cast
 
 from advisor.estimating.answer import Estimate
-from advisor.verify.evidence import TIME_LIMIT_S, UNREADABLE, DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
-from advisor.verify.light_imports import NVML_ANSWERS
+from advisor.verify.evidence import TIME_LIMIT_S, DeployEvidence, Job, Refusal, SmokeEvidence, StaticEvidence, broken_down
+from advisor.verify.sandbox import Evidence, Sandbox, threads_per_check
 
 if TYPE_CHECKING:
     from advisor.cache import EvidenceCache
 
-Evidence = StaticEvidence | SmokeEvidence | DeployEvidence | Estimate
 LAUNCHER = (sys.executable, "-m", "advisor.verify.launcher")
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-CLOSING_S = 2.0  # how long a launcher may take to clean up after itself; it may be in the middle of an import
-LAST_WORDS_BYTES = 2000
 MOST_REMEMBERED = 2000  # answers, of some 5 kB each; older ones are in the cache, or are found out again
-# GCC's OpenMP lets a waiting thread spin for milliseconds. Where another process holds one of two processors, that made a step
-# of ResNet-18 take 1.4 s instead of 0.1 s; after a thousand spins it sleeps, which costs nothing on a free machine.
-SPINS = "1000"
-_PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 
 @dataclass(frozen=True)
@@ -62,11 +47,10 @@ class Verifier:
         self._jobs, self._command, self._cache = jobs, tuple(command), cache
         self.counts = CheckCounts()
         self._lock = threading.RLock()
-        self._launcher: _Launcher | None = None
-        self._own: _Launcher | None = None  # of a check that was lost once
+        self._sandbox: Sandbox | None = None
+        self._own: Sandbox | None = None  # of a check that was lost once
         self._lonely = ThreadPoolExecutor(max_workers=1, thread_name_prefix="advisor-alone")
         self._answers: OrderedDict[str, Future[Evidence | Refusal]] = OrderedDict()
-        self._libraries: tuple[str, ...] = ()
         self._is_closed = False
 
     def __enter__(self) -> Verifier:
@@ -82,8 +66,7 @@ class Verifier:
     def prepare(self, libraries: Iterable[str]) -> None:
         """Say which libraries the coming jobs build from; the sandbox imports them meanwhile."""
         with self._lock, contextlib.suppress(OSError):  # no sandbox can be had: each check says so
-            self._libraries = tuple(libraries)
-            self._running_launcher().send({"prepare": list(self._libraries)})
+            self._running_sandbox().send({"prepare": list(libraries)})
 
     def submit(self, job: Job) -> Future[Evidence | Refusal]:
         """Queue a check. The future always gets a result, never an exception."""
@@ -104,7 +87,7 @@ class Verifier:
 
     def _run(self, job: Job) -> Future[Evidence | Refusal]:
         try:
-            return self._running_launcher().submit(job)
+            return self._running_sandbox().submit(job)
         except OSError as error:  # a full disk
             refused: Future[Evidence | Refusal] = Future()
             refused.set_result(_no_sandbox(error))
@@ -115,7 +98,7 @@ class Verifier:
             if self._is_closed:
                 return broken_down("lost", "the sandbox was closed before the check began")
             try:
-                self._own = own = _Launcher(self._command, 1)
+                self._own = own = Sandbox(self._command, 1)
             except OSError as error:
                 return _no_sandbox(error)
         answer = own.submit(job).result()
@@ -156,24 +139,24 @@ class Verifier:
     def is_network_isolated(self) -> bool | None:
         """Whether checks run without a network here; None as long as no sandbox has said so."""
         with self._lock:
-            return self._launcher.is_network_isolated if self._launcher else None
+            return self._sandbox.is_network_isolated if self._sandbox else None
 
     def close(self) -> None:
         """End the sandbox and what runs in it; a check under way is refused."""
         with self._lock:
-            closing = [launcher for launcher in (self._launcher, self._own) if launcher]
-            self._launcher = self._own = None
+            closing = [sandbox for sandbox in (self._sandbox, self._own) if sandbox]
+            self._sandbox = self._own = None
             self._is_closed = True
         self._lonely.shutdown(wait=False)
-        for launcher in closing:
-            launcher.close()
+        for sandbox in closing:
+            sandbox.close()
 
-    def _running_launcher(self) -> _Launcher:
-        if self._launcher is None or self._launcher.is_dead:
-            if self._launcher:
-                self._launcher.close()
-            self._launcher = _Launcher(self._command, self._jobs)
-        return self._launcher
+    def _running_sandbox(self) -> Sandbox:
+        if self._sandbox is None or self._sandbox.is_dead:
+            if self._sandbox:
+                self._sandbox.close()
+            self._sandbox = Sandbox(self._command, self._jobs)
+        return self._sandbox
 
 
 def _no_sandbox(error: OSError) -> Refusal:
@@ -183,140 +166,3 @@ def _no_sandbox(error: OSError) -> Refusal:
 def _is_lost(answer: Future[Evidence | Refusal]) -> bool:
     """Whether the sandbox's death gave this answer, which says nothing about the job."""
     return answer.done() and getattr(answer.result(), "cause", None) == "lost"
-
-
-class _Launcher:
-    """One launcher process: its two pipes, its folder, and the futures that wait for it."""
-
-    def __init__(self, command: tuple[str, ...], jobs: int) -> None:
-        self.is_dead = False
-        self.is_network_isolated: bool | None = None
-        self._lock = threading.Lock()
-        self._waiting: dict[int, tuple[Job, Future[Evidence | Refusal]]] = {}
-        self._count = 0
-        self._folder = Path(tempfile.mkdtemp(prefix="advisor-"))
-        requests_out, self._requests = os.pipe()
-        self._answers, answers_in = os.pipe()
-        self._log = self._folder / "launcher.log"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    *command,
-                    "--requests",
-                    str(requests_out),
-                    "--answers",
-                    str(answers_in),
-                    "--jobs",
-                    str(jobs),
-                    "--folder",
-                    str(self._folder),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(requests_out, answers_in),
-                env=_environment(jobs),
-                start_new_session=True,
-            )  # Ctrl-C at a terminal reaches the parent only, which then closes
-        os.close(requests_out)
-        os.close(answers_in)
-        self._reader = threading.Thread(target=self._read, name="advisor-verifier", daemon=True)
-        self._reader.start()
-
-    def submit(self, job: Job) -> Future[Evidence | Refusal]:
-        future: Future[Evidence | Refusal] = Future()
-        with self._lock:
-            self._count += 1
-            number = self._count
-            self._waiting[number] = (job, future)
-        self.send({"id": number, "job": job.to_wire()})
-        if self.is_dead:
-            self._lose_all()
-        return future
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Write a line; where the launcher is gone, the reader finds that out."""
-        data = json.dumps(message).encode() + b"\n"
-        with self._lock, contextlib.suppress(BrokenPipeError, OSError):
-            while data:
-                data = data[os.write(self._requests, data) :]
-
-    def close(self) -> None:
-        with self._lock, contextlib.suppress(OSError):
-            os.close(self._requests)
-            self._requests = -1
-        if not self._waiting:  # it has no children to end; it may be in the middle of an import, which nobody needs any more
-            self._process.kill()
-        try:
-            self._process.wait(CLOSING_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()  # its children die with it
-            self._process.wait()
-        self._reader.join(CLOSING_S)
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _read(self) -> None:
-        with os.fdopen(self._answers, "rb") as answers:
-            for line in answers:
-                message = json.loads(line)
-                if "ready" in message:
-                    self.is_network_isolated = message["networkIsolated"]
-                    continue
-                with self._lock:
-                    job, future = self._waiting.pop(message["id"])
-                future.set_result(parse_answer(job, message))
-        self.is_dead = True
-        self._lose_all()
-
-    def _lose_all(self) -> None:
-        with self._lock:
-            lost = [future for _, future in self._waiting.values()]
-            self._waiting.clear()
-        words = self._last_words()
-        for future in lost:
-            future.set_result(broken_down("lost", f"the sandbox ended before the check did{words}"))
-
-    def _last_words(self) -> str:
-        try:
-            lines = self._log.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").strip().splitlines()
-        except OSError:
-            return ""
-        return f": {lines[-1].strip()}" if lines else ""
-
-
-def parse_answer(job: Job, message: dict[str, Any]) -> Evidence | Refusal:
-    """An answer as the sandbox, and `write_answer`, put it: {"evidence": …} or {"refusal": …}."""
-    kinds: dict[str, type[Evidence]] = {"static": StaticEvidence, "smoke": SmokeEvidence, "deploy": DeployEvidence, "estimate": Estimate}
-    kind = kinds[job.check]
-    try:
-        return Refusal.model_validate(message["refusal"]) if "refusal" in message else kind.model_validate(message["evidence"])
-    except ValidationError:
-        return UNREADABLE
-
-
-def write_answer(answer: Evidence | Refusal) -> dict[str, Any]:
-    """What `parse_answer` reads."""
-    return {"refusal" if isinstance(answer, Refusal) else "evidence": answer.to_wire()}
-
-
-def threads_per_check(jobs: int) -> int:
-    """An equal share of the processors."""
-    return max(1, (os.cpu_count() or 1) // jobs)
-
-
-def _environment(jobs: int) -> dict[str, str]:
-    """The launcher's: no downloads, an equal share of the processors for each check, and this very package."""
-    threads = str(threads_per_check(jobs))
-    path = os.pathsep.join(filter(None, (_PACKAGE_ROOT, os.environ.get("PYTHONPATH"))))
-    return {
-        **os.environ,
-        "PYTHONPATH": path,
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        NVML_ANSWERS: "1",
-        "GOMP_SPINCOUNT": SPINS,
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": "1",
-    }

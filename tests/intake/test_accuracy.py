@@ -18,8 +18,8 @@ def read(said: str) -> Target:
         ("accuracy 0%", "anything reaches"),
         ("precision > 90%, recall > 80%", "more than one metric"), ("90% or 95%", "not understood"),
         ("accuracy of 90-95%", "more than one number"),
-        ("more than 90% please", "not understood"), ("F1", "no number"), ("RMSE < 10%", "unit of its own"),
-        ("very good", "not understood"), ("  ", "empty"),
+        ("F1", "no number"), ("RMSE < 10%", "unit of its own"),
+        ("very good", "no number"), ("90% unless rare", "not understood"), ("error > 5%", "lower is better"), ("  ", "empty"),
     ],
 )  # fmt: skip
 def test_what_is_no_target_is_an_error(said: str, why: str) -> None:
@@ -37,6 +37,8 @@ def test_what_is_no_target_is_an_error(said: str, why: str) -> None:
         ("perplexity below 20", 20, "perplexity"), ("at least 30 BLEU", 0.3, "bleu"), ("R² > 0.9", 0.9, "r2"),
         ("MAPE under 10", 0.1, "mape"), ("mIoU > 75", 0.75, "miou"),
         ("top-5 accuracy at least 95 % on the test set", 0.95, "top5"), ("AUC 0.9", 0.9, "auc"), ("dice>=0.9", 0.9, "dice"),
+        ("90% or better", 0.9, "accuracy"),
+        ("< 5% error", 0.95, "accuracy"), ("error rate below 0.02", 0.98, "accuracy"),
         ("none", 0, "none"),
         ("as high as possible", 0, "none"),
     ],

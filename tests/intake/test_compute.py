@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from advisor.errors import RequestError
-from advisor.intake import Catalogue
+from advisor.intake import Catalogue, load_catalogue
 from advisor.intake.compute import Compute, read_compute
 
 
@@ -95,3 +95,31 @@ def test_machines_and_their_own_memory_are_told_from_the_devices(
 ) -> None:
     compute = read(said)
     assert (compute.devices, compute.nodes, compute.host_memory_gib) == (devices, nodes, host)
+
+
+@pytest.mark.parametrize(
+    ("said", "device", "devices"),
+    [
+        ("google colab", "t4", 1),
+        ("AWS p3.8xlarge", "v100-sxm2-16gb", 4),
+        ("2x g5.12xlarge", "a10g", 8),
+        ("Colab with an A100 80GB", "a100-sxm4-80gb", 1),
+        ("Kaggle, CPU only", None, 1),
+    ],
+)
+def test_a_rented_machine_is_the_devices_in_it_unless_others_are_named(said: str, device: str | None, devices: int) -> None:
+    shipped = load_catalogue()
+    compute = read_compute("constraints.computeResources", said, shipped.device_names, shipped.devices)
+    assert (compute.device, compute.devices) == (device, devices)
+    assert any(remark.startswith("is read as") for remark in compute.remarks) is (said.startswith(("google", "AWS", "2x")))
+
+
+@pytest.mark.parametrize("said", ["a gaming PC with RTX 3090", "university cluster with 2 RTX 3090", "my old RTX 3090"])
+def test_words_beside_a_known_device_are_left_aside(read, said: str) -> None:
+    compute = read(said)
+    assert compute.device == "rtx-3090"
+    assert any("is not understood, and decides nothing" in remark for remark in compute.remarks)
+
+
+def test_hardware_that_is_not_decided_yet_is_asked_for(read) -> None:
+    assert read("not decided yet").kind is None

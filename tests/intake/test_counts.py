@@ -53,7 +53,7 @@ def test_the_part_that_is_not_understood_is_underlined() -> None:
 
 def test_a_long_text_is_cut_around_what_is_not_understood() -> None:
     with pytest.raises(RequestError) as caught:
-        read("5,000 images of " + "very " * 60 + "nice things")
+        read("5,000 images of " + "very " * 60 + "nice things, or not")
     assert all(len(line) < 120 for line in str(caught.value).splitlines())
 
 
@@ -181,6 +181,14 @@ def test_brackets_that_speak_of_labels_or_splits_are_no_origin(said: str) -> Non
         ("7,352 windows of 128 steps, 6 classes", 7_352, "of 128 steps"),
         ("60k sentences, 18 oddities", 60_000, "18 oddities"),
         ("9,843 shapes, 40 classes", 9_843, ""),
+        ("9,843 CAD models of 40 kinds", 9_843, "models"),
+        ("38k ads, 22 columns", 38_000, "ads"),
+        ("train 40k / val 5k / test 5k", 40_000, ""),
+        ("250 3D scans", 250, ""),
+        ("100 documents (avg. 20 pages)", 100, "(avg. 20 pages)"),
+        ("5,000 rows since 2015", 5_000, "since 2015"),
+        ("4,500 question/query pairs", 4_500, ""),
+        ("5,000 images, taken lovingly by hand", 5_000, "'taken lovingly' is not understood"),
     ],
 )
 def test_what_is_counted_beside_the_samples_is_remarked_upon(said: str, samples: int, remark: str) -> None:

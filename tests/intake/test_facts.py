@@ -246,3 +246,34 @@ def test_a_volume_of_text_is_counted_in_tokens_by_an_assumption(intake) -> None:
     samples = intake(task=task, data={"size": "2 GB of text"}).facts["data.samples"]
     assert (samples.value, samples.origin) == (2_000_000_000 // 4 // 1024, Origin.ASSUMED)
     assert "at 4 bytes a token" in samples.detail
+
+
+@pytest.mark.parametrize(
+    ("size", "balance"),
+    [
+        ("60,000 comments, 8% positive", "imbalanced"),
+        ("900 photos, 40 of them bad", "imbalanced"),
+        ("900 photos, 440 of them bad", "balanced"),
+        ("80,000 customers, 3 % cancel", "imbalanced"),
+    ],
+)
+def test_how_many_are_of_one_kind_is_balance_and_no_number_of_samples(intake, size: str, balance: str) -> None:
+    facts = intake(data={"size": size}).facts
+    assert facts["data.balance"].value == balance
+    assert facts["data.samples"].value == float(size.split(maxsplit=1)[0].replace(",", ""))
+
+
+@pytest.mark.parametrize("size", ["5,000 images, 10% labelled", "5,000 images, 20% for testing", "5,000 images, 400 of them annotated"])
+def test_parts_that_are_labelled_or_held_out_are_no_balance(intake, size: str) -> None:
+    with pytest.raises(RequestError):
+        intake(data={"size": size})
+
+
+@pytest.mark.parametrize("size", ["2 million photos, no captions", "200k tickets, without labels"])
+def test_samples_without_labels_are_none(intake, size: str) -> None:
+    assert intake(data={"size": size}).facts["data.labels"].value == "none"
+
+
+def test_words_beside_a_number_are_left_aside_in_words(intake) -> None:
+    said = intake(data={"size": "5,000 images, taken lovingly"}, constraints={"latencyRequirement": "200 ms a page"})
+    assert [notice.text for notice in said.notices if "'taken lovingly' is not understood" in notice.text or "'page' is not" in notice.text]

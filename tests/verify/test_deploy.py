@@ -270,7 +270,7 @@ def test_the_sandbox_deploys_a_decoder_without_a_trace(tmp_path: Path) -> None:
     job = decoder_job(TINY_DECODER, compression={"quantization": "int4-weight-only"}, export=["torch.export (.pt2)", "ONNX"])
     with Verifier() as verifier:
         evidence = verifier.deploy(replace_limit(job))
-        folder = verifier._running_launcher()._folder
+        folder = verifier._running_sandbox()._folder
         assert not [path for path in folder.iterdir() if path.is_dir()]
     assert not folder.exists()
     assert [made.status for made in evidence.variants] == ["made"] * 3, evidence

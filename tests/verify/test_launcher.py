@@ -119,7 +119,7 @@ def test_a_disk_too_full_for_a_sandbox_is_a_refusal(monkeypatch: pytest.MonkeyPa
 
     with Verifier(command=_FAULTY) as verifier:
         with monkeypatch.context() as patch:
-            patch.setattr("advisor.verify.verifier.tempfile.mkdtemp", full)
+            patch.setattr("advisor.verify.sandbox.tempfile.mkdtemp", full)
             verifier.start()
             answer = verifier.static(faulty("fine"))
         assert answer == Refusal(status="skipped", reason="the disk is full", cause="lost")

@@ -13,7 +13,7 @@ from advisor.verify.evidence import Target
 from advisor.verify.hardware import Gpu, Hardware
 from advisor.verify.light_imports import NVML_ANSWERS
 from advisor.verify.placing import choose_device
-from advisor.verify.verifier import _environment
+from advisor.verify.sandbox import environment
 from tests.verify.jobs import mlp_job
 
 IMPORT_ALL_AND_FORK = """
@@ -32,10 +32,10 @@ os.wait()
 def import_and_fork(*libraries: str, **changes: str | None) -> str:
     """Whether a process forked after the launcher imported these libraries could still use CUDA."""
     # no GPU is shown, so that NVML's answer is the same with and without a driver
-    wanted = {**_environment(1), "CUDA_VISIBLE_DEVICES": "", **changes}
-    environment = {name: value for name, value in wanted.items() if value is not None}
+    wanted = {**environment(1), "CUDA_VISIBLE_DEVICES": "", **changes}
+    variables = {name: value for name, value in wanted.items() if value is not None}
     done = subprocess.run(
-        [sys.executable, "-c", IMPORT_ALL_AND_FORK, *libraries], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", IMPORT_ALL_AND_FORK, *libraries], env=variables, capture_output=True, text=True, check=True
     )
     return done.stdout.split()[-1]
 
