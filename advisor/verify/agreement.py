@@ -31,7 +31,9 @@ def compare(original: Tensor, other: Tensor, limit: float | None, classes: int |
     wanted, given = original.double(), other.double()
     miss = (given - wanted).abs().nan_to_num(nan=math.inf)
     scale = float(wanted.square().mean().sqrt())
-    exchanged = _near_ties(miss, limit * scale) if picks and limit is not None and miss.ndim > 2 else torch.zeros_like(miss, dtype=torch.bool)
+    exchanged = (
+        _near_ties(miss, limit * scale) if picks and limit is not None and miss.ndim > 2 else torch.zeros_like(miss, dtype=torch.bool)
+    )
     return Agreement(
         samples=len(original),
         max_error=float(miss.max()),

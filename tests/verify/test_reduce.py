@@ -154,7 +154,9 @@ def test_what_makes_a_step_dear_and_shows_nothing_more_is_cut(
     small, cut = reduce_job(job, Limits(2**40, 1e9))
     assert words in cut
     frozen = [name for name, parameter in build_model(small, "meta").named_parameters() if not parameter.requires_grad]
-    assert all("blocks.15.attn." in name for name in frozen) and len(frozen) == (4 if factory.startswith("mvit") else 0), "what answers never read"
+    assert all("blocks.15.attn." in name for name in frozen) and len(frozen) == (4 if factory.startswith("mvit") else 0), (
+        "what answers never read"
+    )
 
 
 def test_a_backbone_that_is_tapped_keeps_as_many_layers_as_taps() -> None:
