@@ -31,25 +31,24 @@ def compare(original: Tensor, other: Tensor, limit: float | None, classes: int |
     wanted, given = original.double(), other.double()
     miss = (given - wanted).abs().nan_to_num(nan=math.inf)
     scale = float(wanted.square().mean().sqrt())
-    exchanged = (
-        _near_ties(miss, limit * scale) if picks and limit is not None and miss.ndim > 2 else torch.zeros_like(miss, dtype=torch.bool)
-    )
+    are_places = picks and miss.ndim > 2
+    exchanged = _near_ties(miss, limit * scale) if are_places and limit is not None else torch.zeros(len(miss), dtype=torch.bool)
     return Agreement(
         samples=len(original),
         max_error=float(miss.max()),
         mean_error=float(miss.mean()),
         relative_error=float(miss[~exchanged].square().mean().sqrt()) / scale if scale else math.inf,
-        exchanged=int(exchanged.flatten(2).any(-1).sum()) if picks and miss.ndim > 2 else 0,
+        exchanged=int(exchanged.sum()),
         limit=limit,
         top1=None if classes is None else float((wanted.argmax(classes) == given.argmax(classes)).double().mean()),
     )
 
 
 def _near_ties(miss: Tensor, limit: float) -> Tensor:
-    """Which outputs are of places that were exchanged: few, and not the same place in every sample, as a wrong constant's would be."""
-    apart = miss.flatten(2).square().mean(-1).sqrt() > limit  # [samples, places]
+    """[samples, places]: which of them were exchanged: few, and not the same place in every sample, as a wrong constant's would be."""
+    apart = miss.flatten(2).square().mean(-1).sqrt() > limit
     is_chance = float(apart.double().mean()) <= MOST_EXCHANGED and not (len(apart) > 1 and bool(apart.all(0).any()))
-    return (apart & is_chance)[(..., *[None] * (miss.ndim - 2))].expand_as(miss)
+    return apart & is_chance
 
 
 def time_in_turns(one: Callable[[], object], other: Callable[[], object], seconds: float = PAIRED_S) -> tuple[Timing, Timing]:

@@ -113,9 +113,8 @@ class Case:
                 new, old = time_in_turns(partial(version.run, one), partial(against.run, one), self._timing_s)
         agreement = compare(wanted, given, limit, class_axis(self.job, wanted), picks=picks_places(self.job))
         if agreement.exchanged:
-            detail += (
-                f"; {agreement.exchanged} of {wanted[..., 0].numel()} places change order at near-ties of their scores, and are left out"
-            )
+            places = agreement.samples * wanted.shape[1]
+            detail += f"; {agreement.exchanged} of {places} places change order at near-ties of their scores, and are left out"
         return Variant(
             name=name,
             status="made",

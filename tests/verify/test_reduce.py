@@ -137,10 +137,12 @@ def test_the_text_beside_an_image_is_cut_with_it() -> None:
     ("task", "library", "factory", "config", "words"),
     [
         ("video_classification", "torchvision", "mvit_v2_s", {}, "patches of 8 x 14 x 14 instead of 2 x 4 x 4 frames and pixels"),
-        ("video_classification", "torchvision", "r2plus1d_18", {}, "images of 64 x 64 instead of 224 x 224 pixels and 8 instead of 16 frames"),
+        ("video_classification", "torchvision", "r2plus1d_18", {},
+            "images of 64 x 64 instead of 224 x 224 pixels and 8 instead of 16 frames"),
         ("object_detection", "transformers", "RfDetrForObjectDetection", {"model_type": "rf_detr", "backbone_config": {
             "model_type": "rf_detr_dinov2", "hidden_size": 384, "num_hidden_layers": 4, "image_size": 320, "patch_size": 16,
-            "num_windows": 2, "out_indices": [1, 2, 3, 4]}, "num_labels": 5, "num_queries": 300}, "one group of 64 queries instead of 13 of 300"),
+            "num_windows": 2, "out_indices": [1, 2, 3, 4]}, "num_labels": 5, "num_queries": 300},
+            "one group of 64 queries instead of 13 of 300"),
     ],
 )  # fmt: skip
 def test_what_makes_a_step_dear_and_shows_nothing_more_is_cut(
