@@ -46,11 +46,11 @@ class Catalogue:
         """Whether a lower-case text names a model whose weights are not published."""
         return any(self.stand_ins[id_].closed for mention in self.stand_in_names.find(text) for id_ in mention.ids)
 
-    def tasks_of(self, text: str) -> set[str]:
-        """The tasks of every model that a lower-case text names, or that stands in for what it names."""
-        ids = {id_ for mention in self.model_names.find(text) for id_ in mention.ids}
-        ids |= {by for mention in self.stand_in_names.find(text) for id_ in mention.ids for by in self.stand_ins[id_].by}
-        return {task for id_ in ids for task in self.models[id_].tasks}
+    def tasks_of(self, text: str) -> list[str]:
+        """The tasks of every model that a lower-case text names, or that stands in for what it names; what each is for comes first."""
+        ids = [id_ for mention in self.model_names.find(text) for id_ in mention.ids]
+        ids += [by for mention in self.stand_in_names.find(text) for id_ in mention.ids for by in self.stand_ins[id_].by]
+        return list(dict.fromkeys(task for id_ in ids for task in self.models[id_].tasks))
 
     def named_datasets(self, text: str) -> list[tuple[DatasetEntry, tuple[int, int]]]:
         """The datasets named in a lower-case text, with their spans; a name that begins others ("COCO") stands for those too."""

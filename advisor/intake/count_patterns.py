@@ -16,7 +16,7 @@ _TURNING = (
     r"train\w*|test\w*|val\w*|dev|held|than|to|and|in|into|across|every|of)\b)"
 )
 _WORD = rf"{_TURNING}(?!{BYTE_UNIT})[^\W\d_][\w'/.-]{{0,30}}"
-_TAIL = rf"(?:\s+(?:of|from|with|about)(?:\s+(?:(?:in|and|the|a|our|to)\s+)?{_WORD}){{1,5}}(?=\s*(?:[,;.()]|$|\sin\s)))?"
+_TAIL = rf"(?:\s+(?:of|on|from|with|about)(?:\s+(?:(?:in|and|the|a|our|to)\s+)?{_WORD}){{1,5}}(?=\s*(?:[,;.()]|$|\sin\s)))?"
 _SPLIT = r"train(?:ing)?|val(?:id(?:ation)?)?|dev|test(?:ing)?|held[- ]out"
 LABELLED = r"labell?ed|annotated"
 
@@ -37,6 +37,9 @@ PER_CLASS = re.compile(
 PER_OTHER = re.compile(
     rf"(?P<value>{COUNT})\s+[^\W\d_]+\s+(?:per|for each|in each)\s+(?!class|category|label)[^\W\d_]+"
 )  # "20k sentences per language"
+EACH_HAS = re.compile(
+    rf"(?<=[a-z])\s+with\s+(?:up to|on average|about)?\s*{COUNT}\s+[^\W\d_]+\s+each\b|(?<=[a-z])\s+with up to {COUNT}\s+[^\W\d_]+"
+)
 IMAGE_SIZE = re.compile(
     r"(?<![\w.])(?P<width>\d{2,5})\s?(?:px\s?)?[x×]\s?(?P<height>\d{2,5})(?:\s?[x×]\s?\d{1,4})?\s?(?:px|pixels?)?(?!\w)"
 )

@@ -10,6 +10,7 @@ from advisor.intake.count_patterns import (
     BESIDE,
     DECIMAL_COMMA,
     DIMENSIONS,
+    EACH_HAS,
     EACH_LASTS,
     FRACTION_COMMA,
     IMAGE_SIZE,
@@ -73,6 +74,9 @@ def read_counts(text: Text, nouns: Nouns, *, all_labelled: bool = False) -> Coun
     """
     found = Found()
     text.left = OVER.sub("from", text.left)
+    for having in EACH_HAS.finditer(text.left):  # "78k queries with up to 10 passages": what each of the samples has
+        text.blank(*having.span())
+        found.remarks.append(f"{having[0].strip()!r} decides nothing here")
     text.left = DIMENSIONS.sub("  ", text.left)
     text.left = SPLIT_FIRST.sub(lambda match: f"{match['value']} {match['split']}".ljust(len(match[0])), text.left)
     whole = text.left

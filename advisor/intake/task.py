@@ -22,13 +22,23 @@ SHOWN_KINDS = 6
 MISSPELT = 0.8  # as difflib's ratio: a letter or two wrong, and no other word
 DETAIL_TYPE, DETAIL_DOMAIN, DETAIL_TASK, SIZE = "task.type", "task.domain", "task.specificTask", "data.size"
 
+MULTIMODAL = "multimodal"
 PRETRAIN = re.compile(r"\bpre[- ]?train")
+ASKING = re.compile(r"question|\bqa\b|docvqa")
+PRINTED = re.compile(r"\b(?:documents?|pages?|layout)\b")
+REWRITTEN = re.compile(r"\btext[- ]to[- ]text\b")
 ANY = re.compile("")
 # What a model's kind tells of a task that several kinds could do: the task as it is read, what is said of it, the task as it is meant.
 BY_MODEL = (
     ({"text_generation"}, PRETRAIN, "masked_language_modeling", "it reads to both sides, and is pretrained by masked language modelling"),
     ({"text_generation", "instruction_tuning", "question_answering"}, ANY, "visual_question_answering", "it reads images beside texts"),
     ({"question_answering", "summarization", "translation"}, ANY, "instruction_tuning", "it writes: designed as instruction tuning"),
+    ({"visual_question_answering", "text_recognition"}, ASKING, "question_answering", "it reads the words of a page, and marks the answer"),
+    ({"visual_question_answering", "text_recognition"}, ANY, "token_classification", "it labels the words of a page"),
+    ({"image_classification"}, PRINTED, "text_classification", "it reads the words of a page"),
+    ({"text_recognition"}, ANY, "image_captioning", "it writes what it reads in an image"),
+    ({"multimodal_classification"}, ANY, "visual_question_answering", "it answers about an image and a text; the classes are the answers"),
+    ({"text_classification", "question_answering"}, REWRITTEN, "summarization", "it writes the label or the answer: designed as summaries"),
     (
         {"imitation_learning"},
         ANY,
@@ -78,7 +88,7 @@ def _read_by_model(request: Request, notes: Notes, catalogue: Catalogue) -> None
     kind, said = notes.facts.get("task.kind"), request.existing_setup.base_model
     if kind is None or said is None or "task.kind" in notes.given:
         return
-    serves = catalogue.tasks_of(lowered(said))
+    serves = set(catalogue.tasks_of(lowered(said)))
     for kinds, words, other, why in BY_MODEL:
         if kind.value in kinds - serves and other in serves and words.search(lowered(request.task.specific_task or "")):
             notes.notice("read as", f"{quoted(BASE_MODEL, said)}: {why}; say facts.task.kind where another is meant")
@@ -254,9 +264,9 @@ def _derive_lead(notes: Notes, request: Request, types: list[str], domains: list
     elif types and domains:
         meant = leads or [name for name, kind in kinds.items() if kind.is_in(domains) and kind.accepts(types)]
         said = request.existing_setup.base_model or ""
-        served = catalogue.tasks_of(lowered(said)).intersection(meant)
-        if len(served) == 1:
-            notes.state("task.kind", served.pop(), f"what {quoted(BASE_MODEL, said)} is for", DETAIL_TYPE, origin=Origin.DERIVED)
+        served = [task for task in catalogue.tasks_of(lowered(said)) if task in meant]
+        if len(served) == 1 or (served and domains == [MULTIMODAL]):  # who names a decoder that sees means to ask it
+            notes.state("task.kind", served[0], f"what {quoted(BASE_MODEL, said)} is for", DETAIL_TYPE, origin=Origin.DERIVED)
         elif len(meant) > 1:
             notes.undecided("task.kind", detail, meant[:SHOWN_KINDS])
         else:

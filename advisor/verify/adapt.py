@@ -14,6 +14,7 @@ from advisor.verify.priced import quantize_linear
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BACKBONE = re.compile(r"(^|\.)(backbone|pixel_level_module\.encoder)\.")  # of detectors and segmenters
+_CONNECTOR = re.compile(r"(^|\.)(multi_modal_projector|connector|merger|deepstack_merger_list)\.")  # of vision-language decoders
 _ATTENTION_WORDS = ("attn", "attention")
 
 
@@ -34,7 +35,7 @@ def apply_adaptation(model: nn.Module, recipe: Recipe) -> nn.Module:
     if method in ("in_context", "zero_shot"):
         return model.requires_grad_(False)
     if method in ("linear_probe", "freeze"):
-        heads = head_names(model)
+        heads = _between(model) or head_names(model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in heads)
         return model
@@ -63,6 +64,14 @@ def set_training_mode(model: nn.Module, recipe: Recipe) -> nn.Module:
         if trained and all(trained):
             module.train()
     return model
+
+
+def _between(model: nn.Module) -> frozenset[str]:
+    """What trains between frozen halves: the layers that hand images to a language model, or the texts' tower beside the images'."""
+    names = [name for name, _ in model.named_parameters()]
+    if hasattr(model, "vision_model") and hasattr(model, "text_model"):
+        return frozenset(name for name in names if not name.startswith("vision_model."))
+    return frozenset(name for name in names if _CONNECTOR.search(name))
 
 
 def head_names(model: nn.Module) -> frozenset[str]:

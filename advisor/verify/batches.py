@@ -8,7 +8,9 @@ C, S, F, T, L, H are the recipe's channels, image size, features, time steps, to
 | image_*                             | timm         | inputs float [B, C, S, S] about N(0, 1), targets [B]                     |
 | image_*                             | transformers | pixel_values, labels: the same                                           |
 | text_*classification, -_regression  | transformers | input_ids int64 [B, L] in [8, V), attention_mask [B, L] ones, labels [B] |
+| text_*classification                | torch        | inputs int64 [B, L] in [8, V), targets [B]                               |
 | text_generation, instruction_tuning | transformers | input_ids, attention_mask, labels = input_ids, all int64 [B, L]          |
+| text_generation                     | torch        | inputs int64 [B, L], targets [B, L]: the tokens one place on             |
 | summarization, translation          | transformers | the same                                                                 |
 | forecasting                         | torch        | inputs float [B, T, F] waves in [-1, 1] with noise, targets float [B, H] |
 | forecasting                         | transformers | past_values [B, T, F], future_values [B, H, F]; of a language model over |
@@ -135,19 +137,32 @@ def _images(job: Job, batch: int, source: _Source) -> Batch:
 
 
 def _classified_texts(job: Job, batch: int, source: _Source) -> Batch:
-    length, words = _size(job, "sequence_length"), int(transformers_config(job).vocab_size)
+    length, words = _size(job, "sequence_length"), _vocabulary(job)
     labels = source.integers(0, _kinds(job), batch)
     tokens = source.integers(_FIRST_WORD, words, batch, length)
     tells = (torch.arange(length, device=source.device) % 2).bool()
     tokens = torch.where(tells, _FIRST_WORD + labels.unsqueeze(-1) % (words - _FIRST_WORD), tokens)
-    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": _targets(job, labels)}
+    return _read(job, tokens, _targets(job, labels))
 
 
 def _generated_texts(job: Job, batch: int, source: _Source) -> Batch:
-    length, words = _size(job, "sequence_length"), int(transformers_config(job).vocab_size)
+    length, words = _size(job, "sequence_length"), _vocabulary(job)
     motif = source.integers(_FIRST_WORD, words, batch, _MOTIF)
     tokens = motif.repeat(1, length // _MOTIF + 1)[:, :length].contiguous()
-    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": tokens.clone()}
+    return _read(job, tokens, tokens.roll(-1, 1) if job.build.library == "torch" else tokens.clone())
+
+
+def _read(job: Job, tokens: Tensor, labels: Tensor) -> Batch:
+    """Tokens with what is to be told of them, as the model's library takes them."""
+    if job.build.library == "torch":
+        return {"inputs": tokens, "targets": labels}
+    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": labels}
+
+
+def _vocabulary(job: Job) -> int:
+    if job.build.library == "torch":
+        return int(job.build.config["vocabulary"])
+    return int(transformers_config(job).get_text_config().vocab_size)
 
 
 def _series(job: Job, batch: int, source: _Source) -> Batch:
@@ -240,6 +255,8 @@ def _exercises() -> dict[str, Exercise]:
 
 
 def _has_own_loss(job: Job) -> bool:
+    if job.build.library == "torch":
+        return False
     return job.task in _GENERATIVE or (job.task == "forecasting" and job.build.library in ("transformers", "chronos"))
 
 

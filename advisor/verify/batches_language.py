@@ -4,7 +4,8 @@ B is the batch size, L the recipe's tokens, C its outputs. All ids are int64 in 
 
 | task                 | batch                                                                                                |
 | -------------------- | ---------------------------------------------------------------------------------------------------- |
-| token_classification | input_ids, attention_mask [B, L]; labels int64 [B, L] below C, the class of each token               |
+| token_classification | input_ids, attention_mask [B, L]; labels int64 [B, L] below C, the class of each token; of the        |
+|                      | library `torch`, inputs and targets of these shapes                                                   |
 | question_answering   | input_ids, attention_mask [B, L]; start_positions, end_positions int64 [B] within L                  |
 | ranking              | input_ids, attention_mask [B, L] of query with document; labels float [B], 1 where they belong       |
 | text_embedding       | input_ids, attention_mask [B, 2, L]: a text and its partner                                          |
@@ -26,8 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from advisor.verify.batches import _FIRST_WORD, _MOTIF, Batch, Exercise, _size, _Source, own_loss
-from advisor.verify.build import transformers_config
+from advisor.verify.batches import _FIRST_WORD, _MOTIF, Batch, Exercise, _read, _size, _Source, _vocabulary, own_loss
 from advisor.verify.evidence import Job
 
 _IGNORED = -100  # the label of tokens that count for nothing, in all of transformers
@@ -42,7 +42,7 @@ _SCALE = 20.0  # of the cosine similarities: sentence-transformers' MultipleNega
 
 def _tagged_tokens(job: Job, batch: int, source: _Source) -> Batch:
     tokens = _tokens(job, source, batch)
-    return {**_masked(tokens), "labels": tokens % _size(job, "outputs")}
+    return _read(job, tokens, tokens % _size(job, "outputs"))
 
 
 def _marked_answers(job: Job, batch: int, source: _Source) -> Batch:
@@ -103,6 +103,9 @@ def _in_batch_negatives(vectors: Tensor, batch: Batch, job: Job) -> Tensor:
     """Each text picks its partner among all partners of the batch: arXiv:1705.00652, section 4.4; or comes near a teacher's vector."""
     if any(named.name == "mse" for named in job.recipe.loss):  # towards the vectors of a teacher, for which the partners stand
         return F.mse_loss(vectors[:, 0], vectors[:, -1].detach())
+    if any(named.name == "cosine_similarity" for named in job.recipe.loss):  # partners have a score of 1, others of 0
+        near, far = (F.cosine_similarity(vectors[:, 0], other) for other in (vectors[:, -1], vectors[:, -1].roll(1, 0)))
+        return (1 - near).square().mean() + far.square().mean()
     similarities = _SCALE * vectors[:, 0] @ vectors[:, -1].T
     return F.cross_entropy(similarities, torch.arange(len(vectors), device=vectors.device))
 
@@ -120,12 +123,21 @@ def _compare(model: nn.Module, batch: Batch, job: Job) -> Any:
 
 def _log_probabilities(model: nn.Module, batch: Batch) -> Tensor:
     ids, mask, labels = (batch[name].flatten(0, 1) for name in ("input_ids", "attention_mask", "labels"))
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-    each = F.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=_IGNORED, reduction="none")
-    return -each.view(len(ids), -1).sum(-1).view(-1, 2)
+    return of_answers(model(input_ids=ids, attention_mask=mask, use_cache=False).logits, labels)
 
 
-def _preference(outputs: Any, batch: Batch, job: Job) -> Tensor:
+def of_answers(logits: Tensor, labels: Tensor) -> Tensor:
+    """[B, 2] log-probabilities of answers, from logits [2 B, L, V] and labels [2 B, L]."""
+    each = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=_IGNORED, reduction="none")
+    return -each.view(len(labels), -1).sum(-1).view(-1, 2)
+
+
+def is_compared(job: Job) -> bool:
+    """Whether the recipe's loss compares two answers."""
+    return any(named.name in _OBJECTIVES for named in job.recipe.loss)
+
+
+def preference(outputs: Any, batch: Batch, job: Job) -> Tensor:
     """The recipe's objective over the log-probabilities of chosen and rejected answers; DPO where it names none of these."""
     policy, references = outputs
     each = policy / (batch["labels"][..., 1:] != _IGNORED).sum(-1)  # log-probability of a token of the answer, on average
@@ -161,14 +173,19 @@ def _simpo(gained: Tensor, each: Tensor) -> Tensor:
 
 
 def _grpo(gained: Tensor, each: Tensor) -> Tensor:
-    """The gradient of arXiv:2402.03300, equation 3, at the policy that wrote the answers: a group of two, of which one was right."""
+    """The gradient of arXiv:2402.03300, equation 3, at the policy that wrote the answers: a group of two, of which one was right.
+
+    PPO's is the same there, where nothing is clipped yet: its advantages come from a value model, which is not built here.
+    """
     return (each[:, 1] - each[:, 0]).mean()
 
 
-_OBJECTIVES = {"dpo": _dpo, "ipo": _ipo, "kto": _kto, "orpo": _orpo, "simpo": _simpo, "grpo": _grpo}
+_OBJECTIVES = {"dpo": _dpo, "ipo": _ipo, "kto": _kto, "orpo": _orpo, "simpo": _simpo, "grpo": _grpo, "ppo": _grpo}
 
 
 def _classify_tokens(outputs: Any, batch: Batch, job: Job) -> Tensor:
+    if "targets" in batch:  # our own taggers put classes where cross-entropy looks for them
+        return F.cross_entropy(outputs, batch["targets"])
     return F.cross_entropy(outputs.logits.flatten(0, 1), batch["labels"].flatten())
 
 
@@ -185,8 +202,7 @@ def _served(model: nn.Module, *pairs: Tensor) -> tuple[Tensor, ...]:
 
 
 def _tokens(job: Job, source: _Source, *shape: int, length: int | None = None) -> Tensor:
-    words = int(transformers_config(job).get_text_config().vocab_size)
-    return source.integers(_FIRST_WORD + _MARKS, words, *shape, length or _size(job, "sequence_length"))
+    return source.integers(_FIRST_WORD + _MARKS, _vocabulary(job), *shape, length or _size(job, "sequence_length"))
 
 
 def _masked(tokens: Tensor) -> Batch:
@@ -199,5 +215,5 @@ EXERCISES = {
     "ranking": Exercise(_judged_pairs, loss=_judge),
     "text_embedding": Exercise(_partners, _embed, _in_batch_negatives),
     "masked_language_modeling": Exercise(_hidden_tokens, _answer, own_loss),
-    "preference_tuning": Exercise(_compared_answers, _compare, _preference),
+    "preference_tuning": Exercise(_compared_answers, _compare, preference),
 }

@@ -22,6 +22,7 @@ from advisor.verify.likelihood import STUDENT_PARAMETERS
 from advisor.verify.optimize import make_optimizer, optimizer_deviation, parameter_groups
 from advisor.verify.plain import FACTORIES, FORECASTERS, SPOTTERS
 from advisor.verify.plain_series import CLASSIFIERS, DETECTORS, PROBABILISTIC
+from advisor.verify.plain_texts import READERS
 from advisor.verify.shapes import WithoutInitialization
 from advisor.verify.two_views import FACTORY, TwoViews, encoder_settings
 
@@ -192,6 +193,8 @@ def _build_plain(job: Job) -> nn.Module:
         shape = {"features": sample.features or 1, "outputs": _required(job, "outputs")}
     elif name in DETECTORS:
         shape = {"context": _required(job, "sequence_length"), "features": sample.features or 1}
+    elif name in READERS:
+        shape = {"outputs": sample.outputs or 1}
     elif name in SPOTTERS:
         shape = {"outputs": _required(job, "outputs")}
     else:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from advisor.verify.plain_forecasters import PUBLISHED
 from advisor.verify.plain_series import CLASSIFIERS, DETECTORS, deepar_forecaster
+from advisor.verify.plain_texts import READERS
 
 
 class _RecurrentForecaster(nn.Module):
@@ -145,4 +146,4 @@ FORECASTERS: dict[str, Callable[..., nn.Module]] = {
     f.__name__: f for f in (lstm_forecaster, gru_forecaster, tcn_forecaster, nlinear_forecaster, deepar_forecaster)
 } | PUBLISHED
 SPOTTERS: dict[str, Callable[..., nn.Module]] = {ds_cnn.__name__: ds_cnn}
-FACTORIES: dict[str, Callable[..., nn.Module]] = {**FORECASTERS, **CLASSIFIERS, **DETECTORS, **SPOTTERS, mlp.__name__: mlp}
+FACTORIES: dict[str, Callable[..., nn.Module]] = {**FORECASTERS, **CLASSIFIERS, **DETECTORS, **SPOTTERS, **READERS, mlp.__name__: mlp}

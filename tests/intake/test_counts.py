@@ -84,6 +84,9 @@ def test_a_long_text_is_cut_around_what_is_not_understood() -> None:
         ("5 years monthly", 60),
         ("3 months of hourly data", 2_190), ("730 daily observations", 730), ("24 months of hourly electricity load", 17_520),
         ("９00 images", 900),
+        ("78k queries with up to 10 passages", 78_000),
+        ("5k receipts with 12 fields each", 5_000),
+        ("158k questions on videos", 158_000),
     ],
 )  # fmt: skip
 def test_samples(said: str, samples: int) -> None:

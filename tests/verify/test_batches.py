@@ -7,11 +7,14 @@ import math
 import pytest
 import torch
 
+from advisor.catalogue import models
 from advisor.errors import CheckError
 from advisor.recipe import Named
+from advisor.verify.adapt import apply_adaptation
 from advisor.verify.batches import compute_loss, loss_of, make_batch
 from advisor.verify.build import build_model, make_optimizer, parameter_groups
-from tests.verify.jobs import TINY_BERT, TINY_DECODER, bert_job, decoder_job, mlp_job, timm_job
+from advisor.verify.evidence import Job, Target
+from tests.verify.jobs import TINY_BERT, TINY_DECODER, bert_job, decoder_job, make_recipe, mlp_job, timm_job
 
 
 def test_shapes_and_types_are_the_same_on_meta_as_on_the_cpu() -> None:
@@ -85,3 +88,45 @@ def test_what_has_no_batch_or_loss_is_named() -> None:
     job = mlp_job(loss=[{"name": "crossentropy"}])
     with pytest.raises(CheckError, match="did you mean 'cross_entropy'"):
         compute_loss(build_model(job, "cpu"), make_batch(job, 2, "cpu"), job)
+
+
+def _seen_job(loss: str) -> Job:
+    """SmolVLM of 256 million parameters on one tile."""
+    entry = models()["HuggingFaceTB/SmolVLM-256M-Instruct"]
+    sample = {"kind": "image_text", "image_size": 512, "channels": 3, "sequence_length": 32}
+    recipe = make_recipe(sample, model={"library": "transformers", "adaptation": "freeze"}, loss=[{"name": loss}])
+    return Job(check="static", task="visual_question_answering", build=entry.build, recipe=recipe, target=Target(kind="cpu"))
+
+
+def test_preferences_over_images_compare_two_answers_to_one_question() -> None:
+    plain, compared = (make_batch(_seen_job(loss), 3, "meta") for loss in ("cross_entropy", "dpo"))
+    assert plain["input_ids"].shape == (3, 32) and compared["input_ids"].shape == (3, 2, 32)
+    assert compared["pixel_values"].shape == plain["pixel_values"].shape
+    batch = make_batch(_seen_job("dpo"), 2, "cpu", torch.Generator().manual_seed(0))
+    asked = batch["labels"] == -100
+    assert torch.equal(batch["input_ids"][:, 0][asked[:, 0]], batch["input_ids"][:, 1][asked[:, 1]])
+    assert not torch.equal(batch["input_ids"][:, 0], batch["input_ids"][:, 1])
+
+
+def test_between_frozen_halves_the_connector_trains_alone() -> None:
+    job = _seen_job("cross_entropy")
+    model = apply_adaptation(build_model(job, "meta"), job.recipe)
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert trained and all("connector" in name for name in trained)
+
+
+def test_of_two_towers_the_images_is_locked() -> None:
+    entry = models()["openai/clip-vit-base-patch32"]
+    sample = {"kind": "image_text", "image_size": 224, "channels": 3, "sequence_length": 77}
+    recipe = make_recipe(sample, model={"library": "transformers", "adaptation": "freeze"})
+    job = Job(check="static", task="contrastive_pretraining", build=entry.build, recipe=recipe, target=Target(kind="cpu"))
+    model = apply_adaptation(build_model(job, "meta"), recipe)
+    locked = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert locked == {name for name, _ in model.named_parameters() if name.startswith("vision_model.")}
+
+
+def test_scored_pairs_are_drawn_together_and_others_apart() -> None:
+    job = bert_job(TINY_BERT).model_copy(update={"task": "text_embedding"})
+    recipe = job.recipe.model_copy(update={"loss": [Named(name="cosine_similarity")]})
+    vectors = torch.eye(4).unsqueeze(1).expand(-1, 2, -1)
+    assert float(loss_of(vectors, {}, job.model_copy(update={"recipe": recipe}))) == pytest.approx(0.0)
