@@ -66,7 +66,11 @@ class EvidenceCache:
 
     def find(self, job: Job, threads: int) -> Evidence | Refusal | None:
         """The answer for this job on this machine with these versions, if it is here."""
-        path = self._path(job, threads)
+        return self.read(job, self.name(job, threads))
+
+    def read(self, job: Job, name: str) -> Evidence | Refusal | None:
+        """As `find`, where the answer's name is known."""
+        path = self._at(name)
         try:
             body = unsealed(path.read_bytes())
             kind: type[Evidence | Refusal] = Refusal if body.startswith(_REFUSED) else _KINDS.get(job.check, SmokeEvidence)
@@ -120,14 +124,21 @@ class EvidenceCache:
         return sum(self._remove(path) for _, _, path in list(self._files()))
 
     def _path(self, job: Job, threads: int) -> Path:
+        return self._at(self.name(job, threads))
+
+    def _at(self, name: str) -> Path:
+        return self.folder / name[:2] / name[2:]
+
+    @staticmethod
+    def name(job: Job, threads: int) -> str:
+        """The name of the answer for this job on this machine with these versions: a hash of all that it depends on."""
         found = {
             "job": job.model_dump(mode="json", exclude={"time_limit_s"} if job.check == "static" else None),
             "code": _code_hash(),
             "versions": _versions(),
             "machine": _machine(job.check, threads),
         }
-        name = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
-        return self.folder / name[:2] / name[2:]
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         """When each file was last used, what it takes on disk, and its path."""

@@ -18,6 +18,7 @@ from advisor import choices as c
 from advisor import projection as p
 from advisor import report as r
 from advisor.deploy_report import deploy_checks
+from advisor.drafting import Draft
 from advisor.engine.asking import critical_questions, open_questions
 from advisor.engine.deciding import Outcomes, decide
 from advisor.engine.facts import Facts, Origin
@@ -28,7 +29,7 @@ from advisor.intake.derive import follow
 from advisor.planning.candidates import NOT_FOR_PRODUCTS
 from advisor.planning.designing import Checker, Depth, Search, Tried, search, try_one
 from advisor.planning.plan import Brief, Design, brief
-from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax
+from advisor.planning.relaxing import Breach, accuracy_breach, correct, relax, smallest
 from advisor.planning.sensitivity import sensitivity
 from advisor.planning.undecided import undecided_notices
 from advisor.reading import read_request
@@ -87,6 +88,18 @@ def design(
         KnowledgeError: a rule folder is faulty.
         UsageError: the budget is no time.
     """
+    return draft(request, verify, rules=rules, checker=checker, budget=budget).finished()
+
+
+def draft(
+    request: Request | Mapping[str, Any] | str | Path,
+    verify: Depth,
+    *,
+    rules: Sequence[str | Path],
+    checker: Checker | None,
+    budget: float | str | None,
+) -> Draft:
+    """As `design`, for who wants the report's bytes and not the report."""
     budget_s = None if budget is None else parse_budget(budget)
     if verify == "none":
         return _answer(request, verify, rules, None)
@@ -105,7 +118,7 @@ def _within(budget_s: float | None, checker: Checker, verify: Depth) -> Checker:
 
 def _answer(
     request: Request | Mapping[str, Any] | str | Path, verify: Depth, rules: Sequence[str | Path], checker: Checker | None
-) -> r.Report:
+) -> Draft:
     clock = Clock()
     read = read_request(request)
     knowledge = load_knowledge(rule_paths(rules))
@@ -145,7 +158,7 @@ def _applicability(session: Session) -> c.Applicability | None:
     return p.only(outcomes, "applicability", c.Applicability)
 
 
-def _not_applicable(session: Session, applies: c.Applicability) -> r.Report:
+def _not_applicable(session: Session, applies: c.Applicability) -> Draft:
     outcomes = _request_outcomes(session)
     kept: Outcomes = {name: outcomes[name] for name in ("applicability", "issues") if name in outcomes}
     instead = [r.Baseline(name=name, why=p.fill(applies.reason, session.facts)) for name in applies.instead]
@@ -154,7 +167,7 @@ def _not_applicable(session: Session, applies: c.Applicability) -> r.Report:
     return _report(session, r.Status.NOT_APPLICABLE, headline, kept, baselines=instead)
 
 
-def _needs_input(session: Session, questions: list[r.Clarification]) -> r.Report:
+def _needs_input(session: Session, questions: list[r.Clarification]) -> Draft:
     outcomes = _request_outcomes(session)
     asked = {question.fact for question in questions}
     # Of a task that is not known nearly every fact is open; what to ask next depends on the first answer.
@@ -168,9 +181,9 @@ def _needs_input(session: Session, questions: list[r.Clarification]) -> r.Report
     return _report(session, r.Status.NEEDS_INPUT, headline, outcomes, clarifications=questions + further)
 
 
-def _infeasible(session: Session, decided: Brief, found: Search, accuracy: Breach | None, checker: Checker | None) -> r.Report:
+def _infeasible(session: Session, decided: Brief, found: Search, accuracy: Breach | None, checker: Checker | None) -> Draft:
     serving = catalogue.serving(str(session.facts["task.kind"].value))
-    relaxations = [_verified(session, one, checker) for one in relax(serving, session.facts, found, accuracy)]
+    relaxations = smallest([_verified(session, one, checker) for one in relax(serving, session.facts, found, accuracy)])
     binding = sorted({change.fact for relaxation in relaxations for change in relaxation.changes})
     headline = "No model meets the stated limits together" + (f"; what binds: {', '.join(binding)}." if binding else ".")
     if accuracy is not None:
@@ -192,9 +205,9 @@ def _verified(session: Session, relaxation: r.Relaxation, checker: Checker | Non
     if checker is None or relaxation.candidate is None:
         return relaxation
     attempt = _attempted(session, relaxation, checker)
-    corrected = None if attempt.fits else correct(relaxation, attempt)
-    if corrected is not None:
-        relaxation, attempt = corrected, _attempted(session, corrected, checker)
+    if not attempt.fits:
+        relaxation = correct(relaxation, attempt)
+        attempt = _attempted(session, relaxation, checker)
     return relaxation.model_copy(update={"verified": attempt.fits})
 
 
@@ -208,7 +221,7 @@ def _attempted(session: Session, relaxation: r.Relaxation, checker: Checker) -> 
     return try_one(session.knowledge, request, catalogue.models()[str(relaxation.candidate)], catalogue.devices(), checker)
 
 
-def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> r.Report:
+def _designed(session: Session, found: Search, best: Tried, verify: Depth) -> Draft:
     made, figures = best.assessment.design, dict(best.assessment.figures)
     figures.update(smoke_figures(best.smoke))
     checks = [
@@ -278,9 +291,8 @@ def _report(
     device: str | None = None,
     notices: Sequence[r.Notice] = (),
     **parts: Any,
-) -> r.Report:
+) -> Draft:
     known = session.facts if facts is None else facts
-    told = p.matched(sorted(known), known)
     stated_issues = any(name.startswith("issue.") and fact.value is True for name, fact in known.items())
     if stated_issues and "debugging_guidance" not in parts:
         parts["debugging_guidance"] = p.debugging_guidance(outcomes, known)
@@ -296,18 +308,17 @@ def _report(
         created=now,
         seconds=session.clock.seconds,
     )
-    return r.Report(
+    report = r.Report(
         status=status,
         headline=headline,
-        decisions=p.decisions(outcomes, known, told),
         assumptions=_assumptions(known),
         baselines=_baselines(outcomes, known) if baselines is None else baselines,
         # What to mind in a design is for those who get one.
         warnings=[*session.intake.notices, *notices, *(_notices(outcomes, known) if status is r.Status.DESIGNED else [])],
-        facts=told,
         provenance=provenance,
         **parts,
     )
+    return Draft(report, outcomes, known)
 
 
 def _assumptions(facts: Facts) -> list[r.Assumption]:

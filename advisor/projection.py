@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -12,10 +11,10 @@ from advisor import choices as c
 from advisor import report as r
 from advisor.engine.deciding import Decided, Outcomes
 from advisor.engine.facts import Fact, Facts
+from advisor.engine.rules import PLACEHOLDER
 from advisor.planning.plan import Design
 from advisor.wire import Quantity
 
-PLACEHOLDER = re.compile(r"\{([a-z_]+\.[a-z_0-9]+)\}")
 FAMILY_NAMES = {
     "cnn": "CNN",
     "transformer": "Transformer",
@@ -40,6 +39,7 @@ ADAPTATION_NAMES = {
 }
 
 T = TypeVar("T", bound=c.Choice)
+K = TypeVar("K")
 
 # A report has some ninety of each: validated at once they take half the time.
 _DECISIONS, _TOLD = TypeAdapter(list[r.Decision]), TypeAdapter(list[r.MatchedFact])
@@ -50,15 +50,14 @@ def fill(text: str, facts: Facts) -> str:
     if "{" not in text:
         return text
 
-    def known(match: re.Match[str]) -> str:
-        fact = facts.get(match[1])
-        if fact is None:
-            return "an unknown number of"
-        return (
-            f"{fact.value:,.4g}" if isinstance(fact.value, float) else f"{fact.value:,}" if isinstance(fact.value, int) else str(fact.value)
-        )
+    return PLACEHOLDER.sub(lambda match: spelt(facts.get(match[1])), text)
 
-    return PLACEHOLDER.sub(known, text)
+
+def spelt(fact: Fact | None) -> str:
+    """A fact's value as it stands in a text."""
+    if fact is None:
+        return "an unknown number of"
+    return f"{fact.value:,.4g}" if isinstance(fact.value, float) else f"{fact.value:,}" if isinstance(fact.value, int) else str(fact.value)
 
 
 def chosen(outcomes: Outcomes, slot: str, kind: type[T]) -> list[T]:
@@ -272,29 +271,30 @@ def span(figure: Quantity | None, of: str, facts: Facts) -> str:
 def decisions(outcomes: Outcomes, facts: Facts, told: Iterable[r.MatchedFact]) -> list[r.Decision]:
     """Every decided value with the rule that decided it, the facts that matched (of those told), the sources, and what it overrode."""
     known = {fact.fact: fact for fact in told}
-    return _DECISIONS.validate_python([_decision(decided, facts, known) for outcome in outcomes.values() for decided in outcome.decided])
+    return _DECISIONS.validate_python(
+        [
+            {**reasoned(decided, facts), "facts": matching(decided, known), "overrode": [other.id for other in decided.overrode]}
+            for outcome in outcomes.values()
+            for decided in outcome.decided
+        ]
+    )
 
 
-def _decision(decided: Decided, facts: Facts, known: Mapping[str, r.MatchedFact]) -> dict[str, Any]:
-    rule, slot = decided.rule, decided.slot
-    plain = decided.plain_choice
-    value = _filled(plain, facts) if rule is None or rule.has_placeholders else dict(plain)
+def reasoned(decided: Decided, facts: Facts) -> dict[str, Any]:
+    """What a decision says of itself: all but the facts that matched and what it overrode."""
+    rule, slot, plain = decided.rule, decided.slot, decided.plain_choice
+    value = _filled(plain, facts) if rule is None or rule.placeholders else dict(plain)
     if rule is None:
         title, why = ("An edit", decided.reason) if decided.reason else ("The slot's default", "No rule asks for anything else.")
         said = {"rule_id": decided.rule_id, "title": title, "why": why, "confidence": "high"}
-        return {"slot": slot.name, "value": value, "path": slot.path, **said}
-    return {
-        "slot": slot.name,
-        "value": value,
-        "rule_id": rule.id,
-        "title": fill(rule.title, facts),
-        "why": fill(rule.why, facts),
-        "confidence": rule.confidence,
-        "facts": [known[name] for name in rule.facts_in_order if name in known],
-        "sources": list(rule.sources),
-        "overrode": [other.id for other in decided.overrode],
-        "path": slot.path,
-    }
+    else:
+        said = {"rule_id": rule.id, "title": fill(rule.title, facts), "why": fill(rule.why, facts), "confidence": rule.confidence}
+    return {"slot": slot.name, "value": value, "path": slot.path, "sources": list(rule.sources) if rule else [], **said}
+
+
+def matching(decided: Decided, known: Mapping[str, K]) -> list[K]:
+    """Of what is known by fact, the part on which the decision's rule rests."""
+    return [known[name] for name in decided.rule.facts_in_order if name in known] if decided.rule else []
 
 
 def _filled(data: Any, facts: Facts) -> Any:

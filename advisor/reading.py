@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
@@ -17,6 +17,9 @@ from advisor.request import Request
 from advisor.request_shape import FACTS, Path_, annotation, described, fields, message
 
 STDIN = "-"
+# A mapping of a hundred thousand unknown names took half a minute to refuse, five megabytes of words four minutes to be read.
+MOST_ENTRIES = 1000  # of one mapping or list; ten times as many as there are facts
+MOST_CHARACTERS = 20_000  # in one text: seven pages
 MAX_FACT_DEPTH = 8  # a fact's name has two or three parts; a mapping that holds itself has no end
 
 
@@ -142,6 +145,9 @@ def _flat(facts: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> Iterato
             yield f"{prefix}{name}", value
 
 
+E = TypeVar("E")
+
+
 # --- validation ------------------------------------------------------------------------------------------------------
 
 
@@ -179,7 +185,7 @@ class _Given:
     def _canonical(self, raw: Mapping[Any, Any], model: type[BaseModel], path: Path_, written: Path_) -> dict[str, Any]:
         """`raw` with every field under its wire name; unknown fields and fields given in both spellings become faults."""
         known, found = fields(model), dict[str, Any]()
-        for key, value in raw.items():
+        for key, value in self._few(list(raw.items()), path):
             name = to_camel(key) if isinstance(key, str) else key
             here, there = (*path, name), (*written, key)
             self.written[here] = there
@@ -194,14 +200,24 @@ class _Given:
             elif isinstance(known[name], type) and issubclass(known[name], BaseModel) and isinstance(value, Mapping):
                 found[name] = self._canonical(value, known[name], here, there)
             else:
-                found[name] = value
+                found[name] = self._few(value, here) if isinstance(value, list) else value
+                for text in found[name] if isinstance(value, list) else [value]:
+                    if isinstance(text, str) and len(text) > MOST_CHARACTERS:
+                        self._fault(here, f"is {len(text):,} characters long; say it in at most {MOST_CHARACTERS:,}")
         return found
+
+    def _few(self, entries: list[E], path: Path_) -> list[E]:
+        """The entries, or none and a fault where there are more than anybody means."""
+        if len(entries) <= MOST_ENTRIES:
+            return entries
+        self._fault(path, f"has {len(entries):,} entries; at most {MOST_ENTRIES:,} are read")
+        return []
 
     def _flatten_facts(self, data: dict[str, Any]) -> None:
         if not isinstance(data.get(FACTS), Mapping):
             return
         flat: dict[str, Any] = {}
-        for name, value in _flat(data[FACTS]):
+        for name, value in self._few(list(_flat(data[FACTS])), (FACTS,)):
             path = (FACTS, *name.split(".")) if name not in data[FACTS] else (FACTS, name)
             self.written[FACTS, name] = path
             if name in flat:

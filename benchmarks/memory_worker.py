@@ -26,6 +26,8 @@ LIBRARIES = {
 }
 PLACES = {"POS0": "before_forward", "POS1": "before_backward", "POS2": "after_step"}
 TEXT_TASKS = ("text_generation", "instruction_tuning", "preference_tuning", "summarization", "translation")
+TASKS = {"AutoModelForCausalLM": "text_generation", "AutoModelForSeq2SeqLM": "summarization", "AutoModelForMaskedLM": "text_generation"}
+LABELS = 2  # of a classifier whose row does not say how many
 STEPS = 4
 SAMPLES = 16
 HIGH = 0.9  # the quantile over sampled lengths that the upper bound starts from
@@ -141,21 +143,29 @@ def _job(row: Mapping[str, Any]) -> Any:
     from advisor.verify.subject import resolve
 
     subject = resolve(row["model"], row["library"])
-    size = int((re.search(r"\d+", row["input"]) or ["0"])[0])
-    outputs = int(row["classes"]) if row["classes"].isdigit() else None
-    sample = {"kind": "text", "sequence_length": size, "outputs": outputs} if row["input"].startswith(("seq", "always")) else {
-        "kind": "image", "image_size": size, "channels": 3, "outputs": outputs}  # fmt: skip
+    build, task = subject.build, subject.task
+    if named := re.match(r"AutoModelFor\w+", row.get("task", "")):
+        build, task = build.model_copy(update={"factory": named[0]}), TASKS.get(named[0], task)
+    picture = re.search(r"\d+(?:x\d+)+", row["input"])
+    size = max(map(int, re.findall(r"\d+", picture[0]))) if picture else int((re.search(r"\d+", row["input"]) or ["0"])[0])
+    outputs = int(row["classes"]) if row["classes"].isdigit() else LABELS if row["library"] == "transformers" else None
+    sample = {"kind": "image", "image_size": size, "channels": 3, "outputs": outputs} if picture else {
+        "kind": "text", "sequence_length": size, "outputs": outputs}  # fmt: skip
+    optimizer, momentum = (
+        row["optimizer"].lower().removesuffix("_momentum"),
+        0.9 if row["optimizer"].lower().endswith("_momentum") else None,
+    )
     recipe = Recipe.model_validate({
         "model": {"id": subject.name, "library": "torch", "architecture_family": "cnn", "pretrained": False, "adaptation": "scratch",
                   "license": "none"},
         "input": sample, "loss": [{"name": "cross_entropy"}], "metric": "accuracy", "split": "none",
-        "optimizer": {"name": row["optimizer"].lower(), "learning_rate": 1e-3},
+        "optimizer": {"name": optimizer, "learning_rate": 1e-3, "momentum": momentum},
         "batch": {"per_device": int(row["batch_size"]), "effective": int(row["batch_size"])}, "precision": "fp32",
     })  # fmt: skip
     # what NVML calls the card's memory, in terms of the nominal size that users and the catalogue know
     gib = round(float(row["gpu_memory_MiB"]) / 1024)
     capability = {"A100": "8.0", "H100": "9.0", "T4": "7.5"}.get(re.sub(r".*(A100|H100|T4).*", r"\1", row["gpu"]))
-    return Job(check="static", task=subject.task, build=subject.build, recipe=recipe,
+    return Job(check="static", task=task, build=build, recipe=recipe,
                target=Target(kind="gpu", memory_gib=gib, compute_capability=capability))  # fmt: skip
 
 

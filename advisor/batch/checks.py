@@ -31,6 +31,13 @@ class Strict:
     def __init__(self, checker: Checker) -> None:
         self._checker = checker
 
+    def known(self, job: Job) -> StaticEvidence | Refusal | None:
+        """Evidence that is at hand; of a check that broke down `static` has to tell."""
+        from advisor.planning.designing import Remembering
+
+        answer = self._checker.known(job) if isinstance(self._checker, Remembering) else None
+        return None if isinstance(answer, Refusal) and answer.cause else answer
+
     def static(self, job: Job) -> StaticEvidence | Refusal:
         return _answered(self._checker.static, job, "flops" if job.cross_check else "build")
 

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import queue
+import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -100,6 +101,8 @@ class Cluster:
         return Row(**row)
 
 
+LOOK_S = 5.0  # how often it is looked whether the cluster still has the GPU that a check waits for
+CONNECTING_S = 10.0  # Ray by itself goes on trying for minutes
 TICK_S = 0.05  # how soon a submitted task is looked at when nothing else happens
 
 
@@ -134,9 +137,12 @@ def open_cluster(settings: Settings, jobs: int, *, use_cache: bool) -> Iterator[
 def _join(jobs: int) -> None:
     address = os.environ.get(ADDRESS_VARIABLE)
     local = {} if address else {"num_cpus": jobs, "include_dashboard": False}
+    host, _, port = (address or "").rpartition(":")
     try:
+        if host and port.isdigit() and "//" not in host:
+            socket.create_connection((host, int(port)), CONNECTING_S).close()
         ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False, **local)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(f"--engine ray: no cluster answers at {address or 'this machine'}: {error}") from error
 
 
@@ -193,16 +199,31 @@ class _Checks:
         return self._counts
 
     async def _run(self, job: str) -> dict[str, Any]:
-        is_smoke = json.loads(job)["check"] == "smoke"
-        gpus = 1 if is_smoke and ray.cluster_resources().get("GPU", 0) >= 1 else 0
+        wants_gpu = json.loads(job)["check"] == "smoke"
         try:
             async with self._room:
-                answered, was_cached = await _check_task.options(num_gpus=gpus).remote(job, self._use_cache)
+                answered, was_cached = await self._on_cluster(job, wants_gpu and _has_gpus())
         except Exception as error:  # its node was lost more often than Ray tries again, or there is none that could run it
             self._answers.pop(job, None)
             return write_answer(broken_down("lost", f"the cluster lost the check: {type(error).__name__}"))
         self._counts = replace(self._counts, cached=self._counts.cached + was_cached, computed=self._counts.computed + (not was_cached))
-        return cast("dict[str, Any]", answered)
+        return answered
+
+    async def _on_cluster(self, job: str, on_gpu: bool) -> tuple[dict[str, Any], bool]:
+        """What `_run_check` gives. When the last GPU leaves the cluster, Ray would wait for another one without end: the check goes on
+        without it.
+        """
+        task = _check_task.options(num_gpus=int(on_gpu)).remote(job, self._use_cache)
+        answer = asyncio.ensure_future(task)
+        while on_gpu and not (await asyncio.wait({answer}, timeout=LOOK_S))[0]:
+            if not _has_gpus():
+                ray.cancel(task, force=True)
+                return await self._on_cluster(job, on_gpu=False)
+        return cast("tuple[dict[str, Any], bool]", await answer)
+
+
+def _has_gpus() -> bool:
+    return bool(ray.cluster_resources().get("GPU", 0) >= 1)
 
 
 def _run_check(job: str, use_cache: bool) -> tuple[dict[str, Any], bool]:

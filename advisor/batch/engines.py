@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from advisor.batch.rows import Row, Settings, answer
 from advisor.batch.stream import Done, Engine, answer_all
@@ -47,6 +47,11 @@ def open_engine(settings: Settings, jobs: int = 1, name: EngineName = "local", *
     """
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: at least one is needed")
+    from advisor.planning.designing import Depth
+
+    for option, said, known in (("engine", name, get_args(EngineName)), ("verify", settings.depth, get_args(Depth))):
+        if said not in known:
+            raise UsageError(f"--{option} {said}: is none of {', '.join(known)}")
     if name == "ray":
         from advisor.batch.cluster import open_cluster
 
@@ -92,8 +97,8 @@ def design_many(
     """A row for each request: `row.report`, or `row.error` where it cannot be answered. Nothing that a request holds stops the others.
 
     Args:
-        requests: each a `Request`, its wire form, or {"id": …, "request": …}; ids that are given must differ. With more than one
-            job they are taken from another thread, a bounded number ahead of the rows.
+        requests: each a `Request`, its wire form, or either beside its id, {"id": …, "request": …}; ids that are given must differ.
+            With more than one job they are taken from another thread, a bounded number ahead of the rows.
         verify: `none`, `static` or `smoke`.
         jobs: how many are answered at once.
         engine: `local`, or `ray` for the cluster at RAY_ADDRESS or, without that, one that is started here and ended again.
@@ -104,8 +109,10 @@ def design_many(
 
     Raises:
         KnowledgeError: a rule folder is faulty.
-        UsageError: the engine cannot be had here, or the number of jobs or the budget makes no sense.
+        UsageError: the engine cannot be had here, or the depth, the number of jobs or the budget makes no sense.
     """
-    settings = Settings(verify, tuple(map(str, rules)), None if budget is None else parse_budget(budget))
+    from advisor.engine.loading import rule_paths
+
+    settings = Settings(verify, tuple(map(str, rule_paths(rules))), None if budget is None else parse_budget(budget))
     with open_engine(settings, jobs, engine, use_cache=use_cache) as opened:
         yield from answer_all(TaskReader().from_requests(requests), opened, ordered=ordered)

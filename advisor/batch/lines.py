@@ -10,6 +10,7 @@ from typing import BinaryIO
 from advisor.located import MAX_BYTES
 
 CHUNK_BYTES = 2**16  # what is read at once
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 HASH_CHARACTERS = 16  # 64 bits; a row is matched by its line's number as well, so that no two lines can be mistaken
 
 
@@ -24,7 +25,7 @@ class Line:
 
     @property
     def is_blank(self) -> bool:
-        return self.content is not None and not self.content.strip()
+        return self.content is not None and not self.content.removeprefix(BYTE_ORDER_MARK).strip()
 
 
 def read_lines(stream: BinaryIO) -> Iterator[Line]:

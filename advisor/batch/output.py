@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,8 +17,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from advisor.batch.rows import Row, Settings
-from advisor.batch.tasks import MEMORY_KIB, Task
+from advisor.batch.table import Table
+from advisor.batch.tasks import Task
 from advisor.errors import UsageError
+
+_BEGINNING = b'{"schemaVersion":'  # of every row
 
 
 class Output:
@@ -87,7 +89,7 @@ class _Written:
 
 
 class Finished:
-    """The rows that an earlier run has written. Lines and hashes are kept in a temporary database on disk, not in memory."""
+    """The rows that an earlier run has written. Lines and hashes are kept on disk, not in memory."""
 
     def __init__(self, file: FileIO, path: Path, settings: Settings, *, recompute: bool, ordered: bool) -> None:
         """Read the rows, cut off a torn last one, and leave the file at its end.
@@ -96,10 +98,7 @@ class Finished:
             UsageError: the file holds something else, or rows that other rules, another version or another depth gave.
         """
         self._name, self._ordered = str(path), ordered
-        self._rows = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._rows.execute(f"pragma cache_size = -{MEMORY_KIB}")
-        self._rows.execute("create table rows (line integer primary key, hash text)")
-        self._rows.execute("begin")
+        self._rows = Table("rows (line integer primary key, hash text)")
         self.statuses: Counter[str] = Counter()
         self._last = end = 0
         for row in self._read(path):
@@ -121,7 +120,7 @@ class Finished:
         """
         matched = 0
         for task in tasks:
-            found = self._rows.execute("select hash from rows where line = ?", (task.line,)).fetchone()
+            found = self._rows.execute("select hash from rows where line = ?", task.line).fetchone()
             if found is None:
                 if self._ordered and task.line < self._last:
                     raise UsageError(f"-o {self._name}: its rows are not in order (line {task.line} is missing); add --unordered")
@@ -135,7 +134,7 @@ class Finished:
             raise UsageError(f"-o {self._name}: {unmatched} of its rows answer lines that the input no longer has")
 
     def _add(self, row: _Written) -> None:
-        if not self._rows.execute("insert or ignore into rows (line, hash) values (?, ?)", (row.line, row.line_hash)).rowcount:
+        if not self._rows.execute("insert or ignore into rows (line, hash) values (?, ?)", row.line, row.line_hash).rowcount:
             raise UsageError(f"-o {self._name}: line {row.line} has two rows")
         self.statuses[row.status] += 1
         self._last = max(self._last, row.line)
@@ -149,8 +148,13 @@ class Finished:
                         raise ValueError("the last line is torn")
                     row = json.loads(text)
                     yield _Written(end + len(text), row["line"], row["lineHash"], row["adviceHash"], row["status"])
-                except (ValueError, TypeError, KeyError) as error:
-                    if file.read(1):
+                except (ValueError, TypeError, KeyError, RecursionError) as error:
+                    if file.read(1) or not _may_be_torn(text):
                         raise UsageError(f"-o {self._name}: byte {end:,} begins a line that is no row of a batch") from error
                     return  # torn by whatever ended the run
                 end += len(text)
+
+
+def _may_be_torn(text: bytes) -> bool:
+    """Whether it can be what a run that was cut short has left of a row, and not somebody's notes."""
+    return text.startswith(_BEGINNING) or _BEGINNING.startswith(text) or not text.strip(b"\0\n")

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from advisor import __version__
 from advisor.batch.checks import Strict
 from advisor.batch.lines import HASH_CHARACTERS
@@ -22,9 +20,7 @@ if TYPE_CHECKING:
     from advisor.planning.designing import Checker, Depth
 
 ERROR = "error"
-# A report has 100 kB: it is made as bytes, and stays so until it is written. At these some readers split lines; JSON allows them.
-_REPORT = TypeAdapter(Report)
-_LINE_ENDS = {end.encode(): rb"\u%04x" % ord(end) for end in "\x85\u2028\u2029"}
+MOST_FAULTS = 20  # told of one request; a line of 5 MB may hold a hundred thousand
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Row:
-    """One answer. `data` is its line of output in UTF-8, without the newline; `seconds` is what it took, `end` as in its `Line`."""
+    """One answer. `data` is its line of output in UTF-8, without the newline, up to 100 kB that are made as bytes and stay so until they
+    are written; `seconds` is what it took, `end` as in its `Line`.
+    """
 
     line: int
     status: str
@@ -79,22 +77,22 @@ class Row:
 
 def answer(task: Task, settings: Settings, checker: Checker | None) -> Row:
     """Design for the task's request. Never raises: what goes wrong is in the row."""
-    from advisor.pipeline import design
+    from advisor.pipeline import draft
 
     started = time.perf_counter()
     try:
         if task.fault is not None or task.request is None:
             return error_row(task, settings, task.fault or RowFault("defect", "the task has no request"))
         strict = Strict(checker) if checker else None
-        report = design(task.request, settings.depth, rules=settings.rules, checker=strict, budget=settings.budget_s)
-        wire = _REPORT.dump_json(report, by_alias=True, exclude_none=True)
-        for end, escaped in _LINE_ENDS.items():
-            wire = wire.replace(end, escaped)
-        data = b'%s,"report":%s}' % (_head(task, settings, report.status.value), wire)
-        return Row(task.line, report.status.value, data, time.perf_counter() - started, task.end)
+        made = draft(task.request, settings.depth, rules=settings.rules, checker=strict, budget=settings.budget_s)
+        status = made.report.status.value
+        data = b'%s,"report":%s}' % (_head(task, settings, status), made.to_json())
+        return Row(task.line, status, data, time.perf_counter() - started, task.end)
     except AdvisorError as error:
         first = error.faults[0]
-        said = first.message if len(error.faults) == 1 else "; ".join(map(str, error.faults))  # the row has the first path alone
+        told, more = list(map(str, error.faults[:MOST_FAULTS])), len(error.faults) - MOST_FAULTS
+        said = first.message if len(told) == 1 else "; ".join(told)  # the row has the first path alone
+        said += f"; and {more:,} more" if more > 0 else ""
         return error_row(task, settings, RowFault(error.code, said, first.place.path), time.perf_counter() - started)
     except Exception as error:
         fault = RowFault("defect", f"{type(error).__name__}: {error}")

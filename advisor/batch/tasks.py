@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from advisor.batch.lines import HASH_CHARACTERS, Line
+from advisor.batch.lines import BYTE_ORDER_MARK, HASH_CHARACTERS, Line
+from advisor.batch.table import Table
 from advisor.located import MAX_BYTES, MAX_DEPTH
 from advisor.request import Request
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 KEY_BYTES = 16  # of the hash that stands for an explicit id: two of a billion ids meet with a chance of 1e-21
-MEMORY_KIB = 2048  # of the ids; the others lie on disk
 
 Id = str | int
 
@@ -44,13 +42,10 @@ class Task:
 
 
 class TaskReader:
-    """Makes tasks of lines. Explicit ids must differ; they are kept in a temporary database on disk, so that memory does not grow."""
+    """Makes tasks of lines. Explicit ids must differ; they are kept on disk."""
 
     def __init__(self) -> None:
-        self._ids = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # "": a file without a name, gone when it is closed
-        self._ids.execute(f"pragma cache_size = -{MEMORY_KIB}")
-        self._ids.execute("create table ids (id blob primary key) without rowid")
-        self._ids.execute("begin")
+        self._ids = Table("ids (id blob primary key) without rowid")
 
     def from_lines(self, lines: Iterable[Line]) -> Iterator[Task]:
         """A task for each line that is not blank."""
@@ -70,9 +65,8 @@ class TaskReader:
             yield self.from_request(number, request)
 
     def from_request(self, number: int, request: Request | Mapping[str, Any]) -> Task:
-        data = request.to_wire() if isinstance(request, Request) else request
         try:
-            content = json.dumps(data, allow_nan=False).encode()
+            content = json.dumps(request, allow_nan=False, default=_plain).encode()
         except (TypeError, ValueError, RecursionError) as error:
             return Task(number, "", None, fault=RowFault("bad_request", f"is no JSON: {error}"))
         return self.from_line(Line(number, content, hashlib.sha256(content).hexdigest()[:HASH_CHARACTERS]))
@@ -104,7 +98,7 @@ class TaskReader:
             raise _Fault("bad_request", "an id is text or a whole number", "id")
         shown = json.dumps(given)
         key = hashlib.blake2b(shown.encode(), digest_size=KEY_BYTES).digest()
-        if not self._ids.execute("insert or ignore into ids values (?)", (key,)).rowcount:
+        if not self._ids.execute("insert or ignore into ids values (?)", key).rowcount:
             raise _Fault("duplicate_id", f"the id {shown} stood on an earlier line", "id")
         return given
 
@@ -157,6 +151,15 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _is_deeper(data: Any, levels: int) -> bool:
     inside = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
     return levels < 0 or any(_is_deeper(part, levels - 1) for part in inside)
+
+
+def _plain(part: object) -> Any:
+    """A `Request`, by itself or beside its id, or a mapping of another kind, as JSON has it."""
+    if isinstance(part, Request):
+        return part.to_wire()
+    if isinstance(part, Mapping):
+        return dict(part)
+    raise TypeError(f"Object of type {type(part).__name__} is not JSON serializable")
 
 
 def _content_hash(request: Mapping[str, Any]) -> str:

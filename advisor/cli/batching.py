@@ -46,8 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
                 output.write(row)
                 summary.add(row)
                 show(row)
-        for line in summary.lines(engine.counts()):
-            print(f"advisor: {line}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # nobody reads it: the rows are answered all the same
+            for line in summary.lines(engine.counts()):
+                print(f"advisor: {line}", file=sys.stderr, flush=True)
     return SOME_ROWS_FAILED if summary.has_errors else OK
 
 
@@ -64,6 +65,8 @@ def _check_usage(arguments: argparse.Namespace) -> None:
 @contextlib.contextmanager
 def _source(name: str) -> Iterator[BinaryIO]:
     if name == STANDARD:
+        if sys.stdin is None:  # closed by the caller: `<&-`
+            raise UsageError("-: standard input is closed")
         yield sys.stdin.buffer
         return
     try:
@@ -92,6 +95,8 @@ def _sink(arguments: argparse.Namespace, settings: Settings) -> Iterator[tuple[B
     from advisor.batch.output import Finished, open_output
 
     if arguments.output == STANDARD:
+        if sys.stdout is None:
+            raise UsageError("standard output is closed: name a file with -o")
         yield sys.stdout.buffer, None
         return
     path = Path(arguments.output)

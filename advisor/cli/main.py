@@ -13,6 +13,7 @@ Only the parser is imported at the start; each command imports what it needs.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ DEPTHS = ("none", "static", "smoke")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Never shows a traceback."""
+    if sys.stderr is None:  # closed by the caller; what is printed to None goes to standard output, among the data
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
     parsed = make_parser().parse_args(arguments)
     if parsed.command is None:
         make_parser().print_help(sys.stderr)
@@ -187,7 +190,6 @@ def _report(error: Exception) -> int:
 
 
 def _show_traceback(error: Exception) -> None:
-    import os
     import traceback
 
     if os.environ.get("ADVISOR_TRACEBACK"):

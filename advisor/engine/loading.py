@@ -53,9 +53,9 @@ def load_vocabulary() -> Vocabulary:
     return load_knowledge().vocabulary
 
 
-def rule_paths(packs: Iterable[str | Path]) -> tuple[Path, ...]:
-    """Packs as given, as absolute paths."""
-    return tuple(Path(pack).absolute() for pack in packs)
+def rule_paths(packs: Iterable[str | Path] | str | Path) -> tuple[Path, ...]:
+    """Packs as given, as absolute paths; a single one may stand by itself, and is not read letter by letter."""
+    return tuple(Path(pack).absolute() for pack in ([packs] if isinstance(packs, str | Path) else packs))
 
 
 def read_knowledge(folder: Path, packs: Sequence[Path] = (), documents: Documents | None = None) -> Knowledge:

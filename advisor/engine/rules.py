@@ -23,6 +23,7 @@ HitPolicy = Literal["unique", "collect", "any", "min", "max"]
 Per = Literal["request", "candidate", "repair"]  # a request, each of its candidates, each design that breaks a limit
 
 GUIDANCE = "guidance"  # the stage of words about a design
+PLACEHOLDER = re.compile(r"\{([a-z_]+\.[a-z_0-9]+)\}")  # a fact's value in a text
 RULE_ID = r"^[A-Z]{2,5}[0-9]{3,4}$"
 
 
@@ -160,9 +161,9 @@ class Rule:
         return self.choice.to_plain()
 
     @cached_property
-    def has_placeholders(self) -> bool:
-        """Whether a text of the choice may name facts."""
-        return re.search(r"\{[a-z]", repr(self.plain_choice)) is not None
+    def placeholders(self) -> tuple[str, ...]:
+        """The facts whose values stand in its texts: title, reason and choice."""
+        return tuple(sorted(set(PLACEHOLDER.findall(f"{self.title} {self.why} {self.plain_choice!r}"))))
 
     @cached_property
     def facts(self) -> frozenset[str]:

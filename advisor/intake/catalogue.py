@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry, StandIn
+from advisor.intake.compute import Compute
 from advisor.intake.names import NameIndex
+from advisor.intake.remembering import Remembered
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,11 @@ class Catalogue:
     models: Mapping[str, ModelEntry]
     datasets: Mapping[str, DatasetEntry]
     stand_ins: Mapping[str, StandIn] = field(default_factory=dict)
+
+    @cached_property
+    def computes(self) -> Remembered[Compute]:
+        """What texts say of hardware, by these devices."""
+        return Remembered()
 
     @cached_property
     def device_names(self) -> NameIndex:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from advisor.intake.remembering import Remembered
 from advisor.quantity import BYTE_UNIT, COUNT, DURATION, MULTIPLE, NUMBER
 
 # Words that turn the meaning of what they stand in, so that it may not be passed over as a description.
@@ -91,6 +93,8 @@ class Nouns:
     item: re.Pattern[str]
     class_of: Mapping[str, str]
     frequencies: Mapping[str, re.Pattern[str]]
+    read: Remembered[Any] = field(default_factory=Remembered, compare=False)
+    """What was counted by them."""
 
 
 def compile_nouns(nouns: Mapping[str, Iterable[str]], frequencies: Mapping[str, Iterable[str]]) -> Nouns:

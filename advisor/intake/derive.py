@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from advisor.catalogue.entries import DatasetEntry, ModelEntry, StandIn
-from advisor.engine.facts import Fact, Facts, Origin, Value
+from advisor.engine.facts import Facts, Origin, Value
 from advisor.engine.vocabulary import Assume
 from advisor.intake.catalogue import Catalogue
 from advisor.intake.counted import Counts, steps_in
@@ -81,12 +81,13 @@ def derive_facts(request: Request, notes: Notes, catalogue: Catalogue, counts: C
     _close(notes)
 
 
-def follow(facts: Facts) -> dict[str, Fact]:
-    """Facts with those that follow from others computed again, after one of the others was changed."""
+def follow(facts: Facts) -> Facts:
+    """Facts with those that follow from others computed again, after one of the others was changed; the very same where none differs."""
     samples, classes, each = (facts.get(name) for name in ("data.samples", "data.classes", "data.samples_per_class"))
     if each is None or each.origin is not Origin.DERIVED or samples is None or classes is None:
-        return dict(facts)
-    return {**facts, "data.samples_per_class": each._replace(value=float(samples.value) / float(classes.value))}
+        return facts
+    value = float(samples.value) / float(classes.value)
+    return facts if value == each.value else {**facts, "data.samples_per_class": each._replace(value=value)}
 
 
 def _derive_implied(notes: Notes) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Protocol
 
+from advisor.intake.remembering import Remembered
+
 # The x of "8xV100" stands between a count and a name, and belongs to neither.
 _RUN = re.compile(r"(?<=\d)x(?=[^\W\d_])|[^\W\d_]+|\d+")
 _GAP = re.compile(r"[\s_./-]{0,2}")
@@ -59,9 +61,13 @@ class NameIndex:
         self._ids = {runs: tuple(found) for runs, found in ids.items()}
         self._whole = {_joined(runs): found for runs, found in reversed(self._ids.items())}
         self._longest = max(map(len, self._ids), default=0)
+        self._found = Remembered[list[Mention]]()
 
     def find(self, text: str) -> list[Mention]:
         """Every name in a lower-case text: at each place the longest, none over another."""
+        return list(self._found.get(text, read=lambda: self._find(text)))
+
+    def _find(self, text: str) -> list[Mention]:
         spans = [(found[0], *found.span()) for found in _RUN.finditer(text)]
         mentions, at = [], 0
         while at < len(spans):

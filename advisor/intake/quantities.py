@@ -11,7 +11,7 @@ from advisor.engine.facts import Origin, Value
 from advisor.errors import RequestError
 from advisor.intake.accuracy import read_accuracy
 from advisor.intake.catalogue import Catalogue
-from advisor.intake.compute import read_compute
+from advisor.intake.compute import Compute, read_compute
 from advisor.intake.counted import Counts
 from advisor.intake.counts import FORMS, read_counts
 from advisor.intake.describe import absences, note_labels_in_size, note_parts
@@ -63,7 +63,11 @@ def note_compute(request: Request, notes: Notes, catalogue: Catalogue) -> None:
     said = request.constraints.compute_resources
     is_here = said is not None and means_here(said)
     names, devices = catalogue.device_names, catalogue.devices
-    compute = _read(notes, lambda text: read_here(names, devices) if is_here else read_compute(COMPUTE, text, names, devices), said)
+
+    def read(text: str) -> Compute:
+        return catalogue.computes.get(text, read=lambda: read_compute(COMPUTE, text, names, devices))
+
+    compute = _read(notes, lambda text: read_here(names, devices) if is_here else read(text), said)
     if compute and said:
         facts: dict[str, Value | None] = {
             "compute.kind": compute.kind,
@@ -100,7 +104,11 @@ def note_size(request: Request, notes: Notes, catalogue: Catalogue) -> tuple[Cou
         for start, end in (*note_parts(notes, SIZE, text), *absences(notes, text)):
             reading.blank(start, end)
         named_only = bool(named) and not any(char.isdigit() for char in reading.left)
-        return Counts() if named_only else read_counts(reading, notes.words.nouns, all_labelled=all_labelled)
+        nouns = notes.words.nouns
+        if named_only:
+            return Counts()
+        found: Counts = nouns.read.get(text, reading.left, all_labelled, read=lambda: read_counts(reading, nouns, all_labelled=all_labelled))
+        return found
 
     counts = _read(notes, read, str(said))
     if counts is None:

@@ -27,7 +27,6 @@ def note_stated(request: Request, notes: Notes, catalogue: Catalogue) -> None:
         "setup.base_model": catalogue.model_names,
         "task.benchmark": catalogue.dataset_names,
     }
-    statable = [name for name in notes.vocabulary if name.partition(".")[0] not in DECIDED]
     for name, value in request.facts.items():
         path = f"facts.{name}"
         section = name.partition(".")[0]
@@ -35,6 +34,7 @@ def note_stated(request: Request, notes: Notes, catalogue: Catalogue) -> None:
         if section in DECIDED:
             notes.fault(path, f"cannot be stated: it {DECIDED[section]}")
         elif spec is None:
+            statable = [known for known in notes.vocabulary if known.partition(".")[0] not in DECIDED]
             notes.fault(path, f"unknown fact {name!r}{did_you_mean(name, statable)}")
         elif problem := _problem(spec, value):
             notes.fault(path, problem)

@@ -12,6 +12,7 @@ from advisor.engine.facts import Value
 from advisor.errors import KnowledgeError
 from advisor.intake.accuracy import Metrics
 from advisor.intake.count_patterns import Nouns, compile_nouns
+from advisor.intake.remembering import Remembered
 from advisor.located import read_text
 from advisor.parsed import remembered
 from advisor.resources import data_folder
@@ -61,10 +62,15 @@ class Lexicon:
     def __init__(self, phrases: Iterable[Phrase]) -> None:
         self.phrases = tuple(phrases)
         self._indices: dict[frozenset[str], dict[str, list[Phrase]]] = {}
+        self._hits = Remembered[list[Hit]]()
 
     def hits(self, said: str, about: Iterable[str]) -> list[Hit]:
         """What the text says about these; of overlapping phrases about one thing the weightiest, none that is negated."""
-        by_key = self._index(frozenset(about))
+        asked = frozenset(about)
+        return list(self._hits.get(said, asked, read=lambda: self._find(said, asked)))
+
+    def _find(self, said: str, about: frozenset[str]) -> list[Hit]:
+        by_key = self._index(about)
         tokens = [(found[0].lower(), *found.span()) for found in _WORD.finditer(said)][:MAX_WORDS]
         words = [word for word, _, _ in tokens]
         found = []

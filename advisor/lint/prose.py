@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from advisor.authoring.scaffold import UNFINISHED
 from advisor.catalogue.entries import DatasetEntry, DeviceEntry, ModelEntry
 from advisor.catalogue.loading import checked_dates
+from advisor.engine.rules import PLACEHOLDER
 from advisor.errors import Place, did_you_mean
 from advisor.lint.finding import Context, Finding, LintCheck
-from advisor.projection import PLACEHOLDER
 
 SHELF_LIFE_DAYS = 365  # a year: recipes in the field are replaced about as often
 

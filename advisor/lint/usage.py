@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from advisor.engine.facts import Value
 from advisor.engine.region import Among
+from advisor.engine.rules import PLACEHOLDER
 from advisor.errors import did_you_mean
 from advisor.lint.finding import Context, Finding, LintCheck, Severity
-from advisor.projection import PLACEHOLDER
 
 READ_BY_CODE = frozenset(
     {

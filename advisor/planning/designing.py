@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from advisor.catalogue.entries import DeviceEntry, ModelEntry
 from advisor.engine.facts import Origin
@@ -22,7 +22,7 @@ from advisor.planning.candidates import Proposal, Rejected, propose
 from advisor.planning.checking import Assessment, target_device
 from advisor.planning.editing import FREE, Cost, cost_of_replacing
 from advisor.planning.measured import hold_measured
-from advisor.planning.plan import Brief, Design
+from advisor.planning.plan import Brief, Design, plan
 from advisor.planning.repairing import UNBOUNDED, Repair
 from advisor.planning.sizing import number, value
 from advisor.report import Check, Edit
@@ -42,6 +42,14 @@ class Checker(Protocol):
     def smoke(self, job: Job) -> SmokeEvidence | Refusal: ...
 
     def deploy(self, job: Job) -> DeployEvidence | Refusal: ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A `Checker` that knows some answers without a check."""
+
+    def known(self, job: Job) -> StaticEvidence | Refusal | None:
+        """The answer of a static check if it is at hand."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +132,21 @@ def _begun(
     def verify(design: Design) -> StaticEvidence | Refusal | None:
         return checker.static(make_job(design, devices, "static")) if checker else None
 
-    def begin(entry: ModelEntry) -> Repair:
-        return Repair(knowledge, request, entry, verify, devices)
+    plain = [plan(knowledge, request, entry) for entry in entries]
+    evidence = _checked([make_job(design, devices, "static") for design in plain], checker) if checker else [None] * len(plain)
+    return [Repair(knowledge, request, *begun, verify, devices) for begun in zip(plain, evidence, strict=True)]
 
-    if checker is None or len(entries) < 2:
-        return [begin(entry) for entry in entries]
-    with _side_by_side(len(entries)) as pool:
-        return list(pool.map(begin, entries))
+
+def _checked(jobs: Sequence[Job], checker: Checker) -> list[StaticEvidence | Refusal]:
+    """The answers: those that are at hand, and the others side by side."""
+    found = [checker.known(job) if isinstance(checker, Remembering) else None for job in jobs]
+    missing = [job for job, answer in zip(jobs, found, strict=True) if answer is None]
+    if len(missing) < 2:
+        asked = iter([checker.static(job) for job in missing])
+    else:
+        with _side_by_side(len(missing)) as pool:
+            asked = iter(list(pool.map(checker.static, missing)))
+    return [next(asked) if answer is None else answer for answer in found]
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from advisor.catalogue.entries import Ceiling, DatasetEntry, ModelEntry
@@ -114,15 +114,27 @@ def _text(entry: ModelEntry, changes: list[RelaxationChange]) -> str:
     return f"Change {steps}; then {entry.name} serves."
 
 
-def correct(relaxation: Relaxation, attempt: Tried) -> Relaxation | None:
-    """The relaxation with the figures that its model really has; None where it breaks a limit that was not to be changed.
+def correct(relaxation: Relaxation, attempt: Tried) -> Relaxation:
+    """The relaxation with the figures that its model really has, and with every further limit that the model turned out to break.
 
-    A model that was not compared is first judged by its published size, from which its real one differs a little.
+    A model that was not compared is first judged by its published size, which says nothing of its latency or memory.
     """
     found = {breach.fact: breach for breach in _of_checks(attempt.assessment)}
-    if not found.keys() <= {change.fact for change in relaxation.changes}:
-        return None
+    stated = {change.fact for change in relaxation.changes}
     changes = [
         change.model_copy(update={"needed": found[change.fact].needed}) if change.fact in found else change for change in relaxation.changes
     ]
+    changes += [
+        RelaxationChange(fact=breach.fact, limit=breach.limit, needed=breach.needed, unit=breach.unit)
+        for breach in found.values()
+        if breach.fact not in stated
+    ]
     return relaxation.model_copy(update={"changes": changes, "text": _text(attempt.entry, changes)})
+
+
+def smallest(relaxations: Sequence[Relaxation]) -> list[Relaxation]:
+    """Those that verification confirms, if it does any; none where another asks for fewer of the same changes; fewest changes first."""
+    standing = [one for one in relaxations if one.verified] or relaxations
+    facts = [frozenset(change.fact for change in one.changes) for one in standing]
+    kept = [one for one, own in zip(standing, facts, strict=True) if not any(other < own for other in facts)]
+    return sorted(kept, key=lambda one: len(one.changes))

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from itertools import count, groupby
 
 from advisor import report as r
-from advisor.catalogue.entries import DeviceEntry, ModelEntry
+from advisor.catalogue.entries import DeviceEntry
 from advisor.engine.loading import Knowledge
 from advisor.engine.rules import Rule
 from advisor.planning.checking import Assessment, assess, needed
 from advisor.planning.editing import FREE, Cost, allowed, cost_of, current, edited, repair_of
 from advisor.planning.foreseeing import foresee
-from advisor.planning.plan import Brief, Design, plan
+from advisor.planning.plan import Brief, Design
 from advisor.verify.evidence import Refusal, StaticEvidence
 
 MOST_VERIFIED = 12  # designs of one candidate that the search verifies; the steps of the path that it finds come on top
@@ -47,17 +47,23 @@ class Repaired:
 
 
 class Repair:
-    """One candidate under repair. Making it verifies the plain design; `run` searches, if that breaks a limit."""
+    """One candidate under repair: its plain design with the evidence for it. `run` searches, if that breaks a limit."""
 
     def __init__(
-        self, knowledge: Knowledge, request: Brief, candidate: ModelEntry, verify: Verify, devices: Mapping[str, DeviceEntry]
+        self,
+        knowledge: Knowledge,
+        request: Brief,
+        plain: Design,
+        evidence: StaticEvidence | Refusal | None,
+        verify: Verify,
+        devices: Mapping[str, DeviceEntry],
     ) -> None:
         self.knowledge, self.request, self.verify, self.devices = knowledge, request, verify, devices
         self._order = {slot.name: index for index, slot in enumerate(knowledge.rules.slots)}
-        self._designs: dict[State, Design | None] = {(): plan(knowledge, request, candidate)}
-        self._verified: dict[State, Assessment] = {}
-        self._count = 0  # of verifications that cost time: without evidence, figures of the catalogue cost none
-        self.plain = self._assessed(())
+        self.plain = assess(plain, evidence, devices)
+        self._designs: dict[State, Design | None] = {(): plain}
+        self._verified: dict[State, Assessment] = {(): self.plain}
+        self._count = int(evidence is not None)  # of verifications that cost time: without evidence, figures of the catalogue cost none
         self._broken = {check.name for check in self.plain.failed}
 
     def run(self, bound: Cost = UNBOUNDED) -> Repaired:

@@ -81,11 +81,16 @@ def _first_change(knowledge: Knowledge, design: Design, name: str, side: Iterabl
 
 def outcomes_at(knowledge: Knowledge, design: Design, name: str, value: Value, derive: Derive) -> Outcomes:
     """What would be decided for the same candidate if one fact had another value."""
-    facts = derive({**design.facts, name: Fact(value, Origin.STATED)})
-    before = design.facts
-    changed = {fact for fact in facts if facts[fact] is not before.get(fact)}
+    facts, changed = _varied(design.facts, name, value, derive)
     assigned = {**forced(knowledge, design.candidate), **design.edits}
     return redecide(knowledge.rules, knowledge.rules.shaping, facts, design.outcomes, changed, assigned)
+
+
+def _varied(before: Facts, name: str, value: Value, derive: Derive) -> tuple[Facts, set[str]]:
+    """The facts with one that has another value, and the names of all that are others then."""
+    varied = {**before, name: Fact(value, Origin.STATED)}
+    facts = derive(varied)
+    return facts, {name} if facts is varied else {fact for fact in facts if facts[fact] is not before.get(fact)}
 
 
 # --- where to look ---------------------------------------------------------------------------------------------------
@@ -121,9 +126,9 @@ def _thresholds(rules: RuleSet, spec: FactSpec, facts: Facts, derive: Derive) ->
     current = facts[spec.name].value
     if not isinstance(current, int | float) or not current:
         return found
-    doubled = derive({**facts, spec.name: Fact(current * 2, Origin.STATED)})
-    for name, fact in doubled.items():
-        before = facts.get(name)
+    doubled, changed = _varied(facts, spec.name, current * 2, derive)
+    for name in changed:
+        fact, before = doubled[name], facts.get(name)
         if (
             name != spec.name
             and before is not None

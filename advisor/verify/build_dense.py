@@ -21,8 +21,10 @@ LATENT_STRIDE = 8
 """Pixels to a latent's edge in the autoencoders of Stable Diffusion, DiT and FLUX: arXiv:2112.10752, section 4.1 (f = 8)."""
 BACKGROUND = 1  # torchvision's two-stage detectors count the background as class 0
 _TWO_STAGE = ("fasterrcnn", "maskrcnn")
+_POSITIONED = ("vit_", "maxvit")
 _FIXED_SIZE = ("ssd",)  # built for one size, to which their own transform resizes
 _REGIONS, _FEW_REGIONS = 512, 64  # that a second stage learns from: torchvision's `box_batch_size_per_image`, and a reduced copy's
+_FEW_QUERIES = 64
 _COARSE = [8, 14, 14]  # frames and pixels from one patch to the next in a reduced copy: fewer, but two in each direction to the end
 _NARROW = 64  # channels of the first stage in a reduced copy, a multiple of the usual 32 normalization groups
 
@@ -35,6 +37,8 @@ def build_torchvision(job: Job) -> nn.Module:
     settings |= {} if job.recipe.input.outputs is None else {"num_classes": job.recipe.input.outputs + (BACKGROUND if detects else 0)}
     if detects and size is not None and not name.startswith(_FIXED_SIZE):
         settings |= {"min_size": size, "max_size": size}
+    if size is not None and name.startswith(_POSITIONED):  # each position of the image, or of a window's parts, has weights of its own
+        settings.setdefault(*(("input_size", (size, size)) if name.startswith("maxvit") else ("image_size", size)))
     try:
         if detects and name.startswith(_TWO_STAGE) and _on_meta() and not name.endswith("_v2"):
             return _with_frozen_norm(models.detection, name, settings)
@@ -154,6 +158,15 @@ BUILDERS: dict[str, Callable[[Job], nn.Module]] = {
 }
 
 
+def fewer_queries(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
+    """RF-DETR with one group of queries, since each learns from every box (arXiv:2207.13085), and few: an image has a place for each."""
+    config = job.build.config
+    if config.get("model_type") == "rf_detr" and config.get("group_detr", 0) != 1:
+        queries = config.get("num_queries", _FEW_QUERIES)
+        few = min(queries, _FEW_QUERIES)
+        yield f"one group of {few} queries instead of 13 of {queries}", {"group_detr": 1, "num_queries": few}
+
+
 def narrower(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
     """Settings of smaller copies of the same architecture, with what was cut in words; of torchvision's for two-stage detectors."""
     config = job.build.config
@@ -162,8 +175,6 @@ def narrower(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{_FEW_REGIONS} regions instead of {_REGIONS} an image", {"box_batch_size_per_image": _FEW_REGIONS, **proposals}
     elif job.build.library == "torchvision" and job.build.factory.startswith("mvit"):
         yield f"patches of {' x '.join(map(str, _COARSE))} instead of 2 x 4 x 4 frames and pixels", {"patch_embed_stride": _COARSE}
-    elif config.get("model_type") == "rf_detr":  # each group learns from every box, so that one shows what all do
-        yield "one group of queries instead of 13", {"group_detr": 1}  # arXiv:2207.13085
     elif job.build.library == "segmentation_models_pytorch":
         yield "the encoder resnet18", {"encoder_name": "resnet18"}
     elif job.build.library == "dynamic_network_architectures":

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from advisor.errors import CheckError
 from advisor.verify.agreement import GLANCE_S, PAIRED_S, compare, time_in_turns
 from advisor.verify.evidence import Job, Variant
-from advisor.verify.served import Served, class_axis, inputs_of, serve
+from advisor.verify.served import Served, class_axis, inputs_of, picks_places, serve
 
 Inputs = tuple[Tensor, ...]
 CAUSE_CHARACTERS = 200  # of what an exporter says; the rest is a stack of its own
@@ -111,6 +111,10 @@ class Case:
             given, wanted = version.run(self.inputs), self.outputs
             if not version.is_stand_in:
                 new, old = time_in_turns(partial(version.run, one), partial(against.run, one), self._timing_s)
+        agreement = compare(wanted, given, limit, class_axis(self.job, wanted), picks=picks_places(self.job))
+        if agreement.exchanged:
+            places = agreement.samples * wanted.shape[1]
+            detail += f"; {agreement.exchanged} of {places} places change order at near-ties of their scores, and are left out"
         return Variant(
             name=name,
             status="made",
@@ -120,7 +124,7 @@ class Case:
             original_bytes=against.bytes,
             latency=new,
             original_latency=old,
-            agreement=compare(wanted, given, limit, class_axis(self.job, wanted)),
+            agreement=agreement,
         )
 
 

@@ -35,6 +35,9 @@ COMFORTABLE_S = 15.0  # of processor time, after which no further technique is b
 SHARE = 0.5  # of the time limit, after which none is begun either
 SAMPLES = 8  # that outputs are compared on; a heavy model is compared on fewer
 WEIGHTS_BYTES = (128 * 2**20, 384 * 2**20)  # wanted, and at most: several copies are made, written and loaded; larger models are reduced
+# Wanted where a GPU is to serve: its sizes and times are not judged by what is measured here, so that what is left to see is whether the
+# arithmetic survives; and every further layer costs the exporters seconds.
+WANTED_FOR_GPU_BYTES = 64 * 2**20
 COMPARED_FLOPS = 40e9  # of a forward pass over the samples: a second or two on two processors
 
 _CHECKS: dict[str, Callable[[Case, str], Variant]] = {
@@ -100,7 +103,7 @@ def _attempt(case: Case, name: str, begun: float, deadline: float) -> Variant:
 
 def _reduce(job: Job) -> tuple[Job, list[str]]:
     """The job as it is small enough to be copied and written several times, and what was cut."""
-    for weights in WEIGHTS_BYTES:
+    for weights in (WANTED_FOR_GPU_BYTES, *WEIGHTS_BYTES) if job.target.has_cuda else WEIGHTS_BYTES:
         with contextlib.suppress(CheckError):
             return reduce_job(job, Limits(weights, FORWARD_AND_BACKWARD * COMPARED_FLOPS))
     raise CheckError("even the smallest copy of this model is too large to be compressed and exported here")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from typing import Any
 
@@ -10,14 +12,16 @@ from torch import nn
 
 from advisor import catalogue
 from advisor.errors import CheckError, did_you_mean
+from advisor.estimating import samples
 from advisor.estimating.answer import CachedContext, Estimate
 from advisor.estimating.pricing import COMPUTE, Works, price_times
 from advisor.estimating.question import Question
 from advisor.recipe import Recipe
 from advisor.verify.build import apply_adaptation, build_model, set_training_mode
+from advisor.verify.by_length import PIECE, at_length, pieces_of
 from advisor.verify.evidence import Job, Memory
-from advisor.verify.flops import count_passes
-from advisor.verify.given import given_workload
+from advisor.verify.flops import MOST_OPERATORS, TooManyOperators, count_passes
+from advisor.verify.given import given_workload, usual_inputs
 from advisor.verify.inference import cache_bytes, file_bytes, predict_inference_memory
 from advisor.verify.largest import largest_batch
 from advisor.verify.loop import checkpoint_activations
@@ -34,13 +38,12 @@ from advisor.verify.workload import Workload, workload_of
 
 GIB = 2**30
 CONTEXTS = (2048, 8192, 32768, 131072)  # tokens
-SEQUENCE, IMAGE, FRAMES = 512, 224, 16  # where neither the question nor the model says
-OUTPUTS = {"text_classification": 2, "token_classification": 9, "image_classification": 1000}  # GLUE, CoNLL-2003, ImageNet
+IMAGE = samples.IMAGE  # pixels, where neither the question nor the model says
+_PICTURED = ("image", "image_text", "video", "volume")
 _CLASSES = ("num_classes", "num_labels")  # how timm and torchvision, and transformers, call the number of outputs
-_TEXTS = ("text_", "token_", "question_", "instruction_", "preference_", "summarization", "translation")
-_SERIES_AND_ROWS = {"sequence_length": 512, "horizon": 96, "features": 7}  # the usual setting of long-horizon forecasting: arXiv:2205.13504
 _DECIDES = "decides by the values of its tensors, which cannot be foreseen without them"
 _LONE_VALUE = "Expected more than 1 value per channel"  # torch.nn.functional.batch_norm
+_SAY_INPUTS = "; say what it takes: --input pixel_values=3x224x224 --input input_ids=int64:32"
 _OWN_VALUES = (NotImplementedError, torch._subclasses.fake_tensor.DataDependentOutputException)
 
 
@@ -56,6 +59,12 @@ def check_estimate(job: Job) -> Estimate:
         if subject.library == "python":
             _told(subject, question, lambda: _refuse_decisions(subject, model, workload))
         answer = _Answer(job, subject, question, workload).of(model)
+    except TooManyOperators as refusal:
+        length = job.recipe.input.sequence_length
+        if job.recipe.input.kind != "text" or question.inputs or length is None:
+            raise CheckError(f"{subject.name}: {refusal}, too many to trace; try a shorter or smaller input") from refusal
+        answer = at_length(lambda: _in_pieces(job, subject, question, length), length)
+        answer = _Answer(job, subject, question, workload)._timed(answer, [])
     except DependsOnValues as refusal:
         if sum(parameter.numel() for parameter in model.parameters()) > MOST_PARAMETERS:
             raise
@@ -64,10 +73,21 @@ def check_estimate(job: Job) -> Estimate:
     return answer.model_copy(update={"seconds": time.perf_counter() - start})
 
 
+def _in_pieces(job: Job, subject: Subject, question: Question, length: int) -> Estimate:
+    """The answer for samples of one piece, and as many times more of them, without a device's times and its largest batch."""
+    pieces = pieces_of(length)
+    question = question.model_copy(update={"sequence_length": PIECE, "device": None, "batch": question.batch * pieces})
+    batch = job.recipe.batch.model_copy(update={"per_device": question.batch, "effective": job.recipe.batch.effective * pieces})
+    job = _completed(job.model_copy(update={"recipe": job.recipe.model_copy(update={"batch": batch})}), subject, question)
+    model, workload = _build(job, subject, question, "meta")
+    return _Answer(job, subject, question, workload, pieces=pieces).of(model)
+
+
 class _Answer:
     """One question's parts, each worked out from the same model and workload."""
 
-    def __init__(self, job: Job, subject: Subject, question: Question, workload: Workload) -> None:
+    def __init__(self, job: Job, subject: Subject, question: Question, workload: Workload, *, pieces: int = 1) -> None:
+        self.pieces = pieces  # of a sample's text: `by_length`
         self.job, self.subject, self.question, self.workload = job, subject, question, workload
         self.room = None if job.target.memory_gib is None else int(job.target.memory_gib * USABLE_SHARE * GIB)
         self.has_traces = not failed_assumptions()
@@ -75,7 +95,6 @@ class _Answer:
 
     def of(self, model: nn.Module) -> Estimate:
         parameters, files = sum(parameter.numel() for parameter in model.parameters()), file_bytes(model)
-        works = operators_at(model, self.workload, COMPUTE.get(self.question.precision, self.question.precision))
         plain = model
         if self.job.recipe.lora is not None and not self.question.inference:
             plain, model = _build(self.job, self.subject, self.question, "meta")[0], apply_adaptation(model, self.job.recipe)
@@ -83,7 +102,10 @@ class _Answer:
             self.warnings.append(f"adapters of rank {self.question.lora_rank} have more weights than the model: train it in full, "
                                  "or take a lower rank")  # fmt: skip
         trainable = 0 if self.question.inference else sum(p.numel() for p in model.parameters() if p.requires_grad)
-        forward, backward, uncounted = _told(self.subject, self.question, lambda: count_passes(model, self.workload))
+        forward, backward, uncounted = _told(
+            self.subject, self.question, lambda: count_passes(model, self.workload, math.inf if self.pieces > 1 else MOST_OPERATORS)
+        )
+        works = operators_at(plain, self.workload, COMPUTE.get(self.question.precision, self.question.precision))
         training, largest = (None, None) if self.question.inference else self._training(model)
         inference = self._inference(plain)
         needed = inference if self.question.inference else training
@@ -130,7 +152,9 @@ class _Answer:
 
     @property
     def _tokens(self) -> int | None:
-        return self.job.recipe.input.sequence_length if self.job.recipe.input.kind == "text" else None
+        sample = self.job.recipe.input
+        is_read = not self.workload.sample or self.workload.sample.startswith("input_ids=")
+        return sample.sequence_length if sample.kind == "text" and is_read else None
 
     def _timed(self, answer: Estimate, works: Works) -> Estimate:
         device = self.question.device
@@ -155,7 +179,7 @@ class _Answer:
 
         first = _told(self.subject, self.question, lambda: trace(recipe.batch.per_device))
         memory = priced(first)
-        if self.room is None:
+        if self.room is None or self.pieces > 1:
             return memory, None
         return memory, largest_batch(trace, priced, self.room, recipe.batch.per_device, (first, memory))
 
@@ -166,52 +190,57 @@ class _Answer:
 
     @property
     def _served(self) -> int:
-        return self.question.batch if self.question.inference else 1
+        return self.question.batch if self.question.inference else self.pieces
 
     def _contexts(self, model: nn.Module, memory: Memory) -> list[CachedContext]:
         """By length, up to the model's positions: beside keys and values, what the prompt's pass above takes."""
         dtype = torch.float32 if self.question.precision == "fp32" else torch.float16
         rest = memory.total - memory.categories.get("kv_cache", 0)
-        lengths = [length for length in CONTEXTS if length <= (self.subject.positions or CONTEXTS[-1])]
+        most = min(self.subject.positions or CONTEXTS[-1], CONTEXTS[-1])
+        lengths = sorted({*(length for length in CONTEXTS if length < most), most})
         caches = {length: self._served * cache_bytes(model, length, dtype) for length in lengths} if "kv_cache" in memory.categories else {}
-        return [CachedContext(tokens=length, kv_cache=cache, total=rest + cache) for length, cache in caches.items()]
+        return [CachedContext(tokens=length, kv_cache=cache, total=rest + cache) for length, cache in caches.items() if cache]
 
     def _sample(self) -> str:
-        sample = self.job.recipe.input
         if self.question.inputs:
             return ", ".join(self.question.inputs)
-        if sample.kind == "text":
-            return f"{sample.sequence_length} tokens"
-        return f"{sample.image_size} x {sample.image_size} pixels" if sample.kind == "image" else "one sample of its task"
+        return self.workload.sample or samples.describe(self.job.recipe.input)
 
 
 def _completed(job: Job, subject: Subject, question: Question) -> Job:
     """The job with the subject's task, build and sample; sizes that neither side states are the usual ones."""
     _refuse_unknown_settings(subject, question.config)
-    is_text = subject.task.startswith(_TEXTS) or (subject.task == UNSPECIFIED and not question.inputs and subject.library == "transformers")
-    length, size = question.sequence_length, question.image_size
+    task = "text_generation" if subject.task == samples.PREFERENCES else subject.task
+    is_unknown_text = task == UNSPECIFIED and not question.inputs and subject.library == "transformers"
+    is_text = samples.is_text(task) or is_unknown_text
+    sample = samples.usual_sample("text_generation" if is_unknown_text else task, subject.name, subject.build.library)
+    _refuse_sizes(subject, question, sample, takes_length=is_text or samples.takes_length(task))
+    if "sequence_length" in sample:
+        sample["sequence_length"] = question.sequence_length or min(
+            sample["sequence_length"], subject.positions or sample["sequence_length"]
+        )
+    if sample["kind"] in _PICTURED:
+        sample["image_size"] = question.image_size or sample.get("image_size") or IMAGE
+        if question.image_size is None and subject.image_size is not None:
+            sample["image_size"] = subject.image_size
+    sample["outputs"] = next((question.config[name] for name in _CLASSES if name in question.config), sample.get("outputs"))
+    recipe = Recipe.model_validate(
+        {**job.recipe.model_dump(), "input": sample, "loss": [{"name": samples.LOSSES.get(task, job.recipe.loss[0].name)}]}
+    )
+    return job.model_copy(update={"task": task, "build": subject.build, "recipe": recipe})
+
+
+def _refuse_sizes(subject: Subject, question: Question, sample: dict[str, Any], *, takes_length: bool) -> None:
+    """Raises CheckError for a length or size of an image that the model cannot take."""
+    given = (re.search(r"^input_ids=int\d*:(\d+)$", text) for text in question.inputs)
+    length = next((int(found[1]) for found in given if found), question.sequence_length)
     if length is not None and subject.positions is not None and length > subject.positions:
         raise CheckError(f"a sequence of {length} tokens is longer than {subject.name}'s {subject.positions} positions; "
                          f"use --sequence-length {subject.positions} or less")  # fmt: skip
-    if length is not None and not is_text and subject.task != "video_classification":
+    if question.sequence_length is not None and not takes_length:
         raise CheckError(f"{subject.name} takes no sequence of tokens; leave --sequence-length out")
-    if size is not None and is_text:
+    if question.image_size is not None and sample["kind"] not in (*_PICTURED, "observation"):
         raise CheckError(f"{subject.name} takes no images; leave --image-size out")
-    outputs = OUTPUTS.get(subject.task) if subject.build.library != "transformers" or is_text else None
-    sample: dict[str, Any] = {"kind": "text" if is_text else "image", "outputs": outputs, "channels": 3}
-    if is_text:
-        sample["sequence_length"] = length or min(SEQUENCE, subject.positions or SEQUENCE)
-    elif subject.task == "forecasting" or subject.task.startswith("tabular"):
-        sample = {"kind": "series", "outputs": 2, **_SERIES_AND_ROWS}
-    else:
-        sample["image_size"] = size or subject.image_size or IMAGE
-    if subject.task.startswith("image_classification") and outputs is None:
-        sample["outputs"] = OUTPUTS["image_classification"]
-    if subject.task == "video_classification":
-        sample |= {"kind": "video", "sequence_length": length or FRAMES}
-    sample["outputs"] = next((question.config[name] for name in _CLASSES if name in question.config), sample["outputs"])
-    recipe = Recipe.model_validate({**job.recipe.model_dump(), "input": sample})
-    return job.model_copy(update={"task": subject.task, "build": subject.build, "recipe": recipe})
 
 
 def _refuse_unknown_settings(subject: Subject, config: dict[str, Any]) -> None:
@@ -228,9 +257,9 @@ def _refuse_unknown_settings(subject: Subject, config: dict[str, Any]) -> None:
 
 def _build(job: Job, subject: Subject, question: Question, device: str) -> tuple[nn.Module, Workload]:
     if subject.factory is None:
-        model = build_model(job, device)
+        model = _told(subject, question, lambda: build_model(job, device))
         if question.inputs or subject.task == UNSPECIFIED:
-            return model, given_workload(question.inputs or [f"input_ids=int64:{job.recipe.input.sequence_length}"])
+            return model, given_workload(question.inputs or usual_inputs(model, job.recipe.input.sequence_length))
         return model, workload_of(job)
     try:
         with torch.device(device):
@@ -265,6 +294,7 @@ def _told(subject: Subject, question: Question, work: Any) -> Any:
         size = f"an image of {question.image_size} pixels" if question.image_size else f"a batch of {question.batch}"
         size = f"--input {' --input '.join(question.inputs)}" if question.inputs else size
         way_out = f"; its own size is {subject.image_size}" if question.image_size and subject.image_size else ""
+        way_out = _SAY_INPUTS if subject.task == UNSPECIFIED and not question.inputs else way_out
         raise CheckError(f"{subject.name} does not take {size}{way_out}: {_brief(error)}") from error
 
 

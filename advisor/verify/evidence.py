@@ -147,6 +147,7 @@ class Agreement(Wire):
     max_error: float | None = Field(description="absolute; null: infinite")
     mean_error: float | None
     relative_error: float | None = Field(description="root mean square of the error over that of the original's outputs")
+    exchanged: int = Field(0, description="places that a detector picked in another order, at near-ties; the relative error is of the rest")
     limit: float | None = Field(None, description="of the relative error; none: the outputs are meant to change")
     top1: float | None = Field(None, description="share of positions at which the largest output is the same")
 

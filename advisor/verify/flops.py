@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import flop_registry
 
+from advisor.errors import CheckError
+from advisor.verify.arithmetic import formula_of
 from advisor.verify.batches import Batch, forward, make_batch
 from advisor.verify.build import build_model
 from advisor.verify.evidence import Job
 from advisor.verify.shapes import MetaOperators
 from advisor.verify.unpriced import unpriced_name
 from advisor.verify.workload import Workload
+
+MOST_OPERATORS = 50_000
+"""In one forward pass: the deepest networks of the catalogue have a tenth of it, a recurrent one written out token by token far more."""
 
 MOST_PARAMETERS = 200_000_000
 MOST_MULTIPLY_ADDS = 20_000_000_000
@@ -39,13 +43,14 @@ def count_flops(model: nn.Module, batch: Batch, job: Job) -> tuple[int, list[str
     return counter.flops, sorted(counter.uncounted)
 
 
-def count_passes(model: nn.Module, workload: Workload) -> tuple[int, int, list[str]]:
+def count_passes(model: nn.Module, workload: Workload, most: float = MOST_OPERATORS) -> tuple[int, int, list[str]]:
     """FLOPs of one sample's forward and backward pass on `meta`, by `count_flops`'s convention, and the operators left out.
 
     What is frozen costs no product for its own gradient. Nothing is counted that activation checkpointing computes again.
+    Raises TooManyOperators where tracing the passes would take minutes.
     """
-    batch = workload.batch(1)
-    with _Counter() as counter, torch.enable_grad():
+    batch = _as_stored(model, workload.batch(1))
+    with _Counter(most) as counter, torch.enable_grad():
         loss = workload.loss(workload.forward(model.eval(), batch), batch)
         forwards = counter.flops
         if loss.requires_grad:
@@ -54,22 +59,36 @@ def count_passes(model: nn.Module, workload: Workload) -> tuple[int, int, list[s
     return forwards, counter.flops - forwards, sorted(counter.uncounted)
 
 
+def _as_stored(model: nn.Module, batch: Batch) -> Batch:
+    """Floating-point inputs in the type that the model's weights are stored in: autocast, which would cast them, is off here."""
+    stored = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    return {name: value.to(stored) if value.is_floating_point() else value for name, value in batch.items()}
+
+
+class TooManyOperators(CheckError):
+    """A pass that goes on and on, as a loop over the tokens of a long sequence does."""
+
+
 class _Counter(MetaOperators):
     """Adds up FLOPs, and notes the operators that do much arithmetic and are not counted. FlopCounterMode, which keeps a count
     a module too, takes as long again as the passes that it watches."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: float = math.inf) -> None:
         super().__init__()
-        self.flops = 0
+        self.most = most
+        self.flops = self.operators = 0
         self.uncounted: set[str] = set()
 
     def observe(self, func: Any, args: Any, kwargs: Any) -> Any:
-        formula: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
+        self.operators += 1
+        if self.operators > self.most:
+            raise TooManyOperators(f"a pass has more than {self.most:,} operators")
+        formula = formula_of(func)
         if formula is None and _is_composite(func):  # in inference mode nothing else takes it apart
             with self:
                 return func.decompose(*args, **kwargs)
         out = super().observe(func, args, kwargs)
-        self.uncounted |= unpriced_name(func)
+        self.uncounted |= set() if formula else unpriced_name(func)
         self.flops += formula(*args, **kwargs, out_val=out) if formula else 0
         return out
 

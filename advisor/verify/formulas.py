@@ -15,7 +15,8 @@ HALF, FULL = 2, 4  # bytes of an element in 16 and 32 bits
 
 STATE_BYTES = {
     "none": 0.0, "sgd": 0.0, "momentum": 4.0, "lion": 4.0, "lars": 4.0, "adagrad": 4.0, "rmsprop": 4.0, "adam": 8.0, "adamw": 8.0,
-    "radam": 8.0, "lamb": 8.0, "adamw_8bit": 2 + 2 * 4 / 256, "paged_adamw_8bit": 2 + 2 * 4 / 256,
+    "radam": 8.0, "lamb": 8.0, "nadam": 8.0, "adamax": 8.0, "adadelta": 8.0, "rprop": 8.0, "asgd": 4.0,
+    "adamw_8bit": 2 + 2 * 4 / 256, "paged_adamw_8bit": 2 + 2 * 4 / 256,
 }  # fmt: skip
 """Bytes of optimizer state an element: one or two fp32 moments; with 8 bits (arXiv:2110.02861, section 2) two codes of a byte
 and an fp32 scale for each block of 256. `momentum` is SGD with it. Paged states (arXiv:2305.14314, section 3) have the same

@@ -15,6 +15,8 @@ from advisor.verify.workload import Workload
 
 _DTYPES = {"float": torch.float32, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16,
            "int": torch.int64, "int64": torch.int64, "bool": torch.bool}  # fmt: skip
+_IMAGE = 224  # pixels: ImageNet's usual crop
+_CLIP = 160_000  # 10 seconds at 16 kHz, as AudioSet's
 _INPUT = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)=)?(?:(?P<dtype>[a-z]+\d*):)?(?P<shape>\d+(?:x\d+)*)?")
 
 
@@ -32,7 +34,20 @@ def given_workload(inputs: Sequence[str]) -> Workload:
         named = {name: value for name, value in batch.items() if not name.isdigit()}
         return model(*(value for name, value in batch.items() if name.isdigit()), **named)
 
-    return Workload(batch, forward, lambda outputs, _: mean_of(outputs))
+    return Workload(batch, forward, lambda outputs, _: mean_of(outputs), ", ".join(inputs))
+
+
+def usual_inputs(model: nn.Module, length: int | None) -> list[str]:
+    """A sample for a model of transformers by the name of its main input; none where that says too little."""
+    config: Any = getattr(model, "config", None)
+    name = getattr(model, "main_input_name", None)
+    size = getattr(config, "image_size", None) or getattr(getattr(config, "vision_config", None), "image_size", None) or _IMAGE
+    height, width = size if isinstance(size, Sequence) else (size, size)
+    return {
+        "input_ids": [f"input_ids=int64:{length}"],
+        "pixel_values": [f"pixel_values={getattr(config, 'num_channels', 3)}x{height}x{width}"],
+        "input_values": [f"input_values={_CLIP}"],
+    }.get(name or "", [])
 
 
 def mean_of(outputs: Any) -> Tensor:

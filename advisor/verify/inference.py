@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from advisor.verify.caching import cached_elements
 from advisor.verify.cuda_choices import CudaChoices
 from advisor.verify.evidence import Job, Memory
 from advisor.verify.memory import CONTEXT, CONTEXT_RANGE
@@ -24,7 +26,9 @@ INTERVAL = 1.1
 """Convolution and cuBLAS workspaces, and the allocator's rounding, on top of one sample's live bytes: a tenth."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_QUANTIZED_LAYERS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "Conv1D")  # the last is transformers' linear layer of GPT-2
+_QUANTIZED_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_CONV1D = "Conv1D"  # transformers' linear layer of GPT-2
+_EXPERTS = 3  # dimensions of the weights of a mixture of experts, in one tensor
 _GENERATIVE = ("text_generation", "instruction_tuning")
 
 
@@ -35,11 +39,12 @@ def file_bytes(model: nn.Module) -> dict[str, int]:
     output row in int8, an fp16 scale per 128 weights in int4, and QLoRA's double quantization in nf4. The rest (embeddings, a
     language model's output layer, norms, biases, buffers) stays in fp32 beside int8, in 16 bits beside 4 bits. Headers are left out.
     """
-    layers = [module for module in model.modules() if type(module).__name__ in _QUANTIZED_LAYERS]
+    layers: list[Any] = [module for module in model.modules() if isinstance(module, _QUANTIZED_LAYERS) or type(module).__name__ == _CONV1D]
     output = getattr(model, "get_output_embeddings", lambda: None)()
     kept: list[Any] = [module for module in model.modules() if isinstance(module, nn.Embedding) or module is output]
     tied = {id(module.weight) for module in kept}
     quantized = {id(layer.weight): layer.weight for layer in layers if id(layer.weight) not in tied}
+    quantized |= {id(weights): weights for weights in _experts(model)}
     tensors = {id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()}
     rest = sum(tensor.numel() for key, tensor in tensors.items() if key not in quantized)
     weights = list(quantized.values())
@@ -48,10 +53,19 @@ def file_bytes(model: nn.Module) -> dict[str, int]:
     return {
         "fp32": 4 * (rest + count),
         "fp16": 2 * (rest + count),
-        "int8": 4 * rest + count + 4 * sum(weight.shape[0] for weight in weights),
+        "int8": 4 * rest
+        + count
+        + 4 * sum(weight.shape[:-1].numel() if weight.dim() == _EXPERTS else weight.shape[0] for weight in weights),
         "int4": 2 * rest + count // 2 + 2 * math.ceil(count / INT4_GROUP),
         "nf4": 2 * rest + count // 2 + blocks + 4 * math.ceil(blocks / SCALE_BLOCK),
     }
+
+
+def _experts(model: nn.Module) -> Iterator[nn.Parameter]:
+    """The matrices of mixtures of experts, which transformers holds in one tensor of three dimensions each."""
+    for module in model.modules():
+        if "expert" in type(module).__name__.lower():
+            yield from (parameter for parameter in module.parameters(recurse=False) if parameter.dim() == _EXPERTS)
 
 
 def deployed_format(job: Job) -> str:
@@ -131,7 +145,12 @@ def _answer(model: nn.Module, batch: dict[str, Tensor], job: Job, workload: Work
 
 
 def cache_bytes(model: nn.Module, length: int, dtype: torch.dtype) -> int:
-    """Bytes of keys and values of `length` tokens: 2 x layers x key heads x head width x tokens, a sliding window at most."""
+    """Bytes of keys and values of `length` tokens, by the model's own cache.
+
+    Where that cannot be read: 2 x layers x key heads x head width x tokens, a sliding window at most.
+    """
+    if (elements := cached_elements(model, length)) is not None:
+        return int(elements * dtype.itemsize)
     config: Any = getattr(model, "config", None)
     layers, heads = getattr(config, "num_hidden_layers", 0), getattr(config, "num_attention_heads", 0)
     if not layers or not heads:

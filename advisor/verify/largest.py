@@ -14,6 +14,7 @@ LARGEST = 1 << 16  # samples: beyond it nobody wants a batch
 _STEP_BACK = 0.97  # of the batch, where its own trace needs more than the other two told
 _TRIES = 4
 _AHEAD = (1.15, 1.1, 1.05, 1.02)  # of what fits, where more may fit again: of some batches the blocks happen to fit into one another
+_FEW_MORE = 6  # samples above what a search found that are tried one by one, so that at least the very next does not fit
 _LINES = 8  # more than a search needs where what is needed does grow in a line
 _SMALLEST_PAIR = 4  # a batch of one may take other paths: its tensors are contiguous where others are not
 _FIXED = ("weights", "gradients", "optimizer_state", "workspace", "context")  # of a prediction's categories: the same at every batch
@@ -52,7 +53,9 @@ def largest_batch(
     if value > room:  # over several orders of addresses, where one of them did not show it
         batch = _search(lambda batch: price(family.trace(batch)).high, room, near - 1, (near, value), high=near)
     for _ in range(_TRIES):
-        if batch < 1 or family.is_determined or price(trace(batch)).high <= room:
+        if batch >= 1 and family.is_determined:
+            return next((more - 1 for more in range(batch + 1, batch + _FEW_MORE) if price(family.trace(more)).high > room), batch)
+        if batch < 1 or price(trace(batch)).high <= room:
             return max(batch, 0)
         batch = min(batch - 1, int(batch * _STEP_BACK))
     return None

@@ -6,20 +6,19 @@ Read on `meta` with the casts and fused kernels of CUDA (`cuda_choices`), in les
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import flop_registry
 
+from advisor.verify.arithmetic import formula_of
 from advisor.verify.cuda_choices import CudaChoices
 from advisor.verify.shapes import MetaOperators
 from advisor.verify.work import Work
 from advisor.verify.workload import Workload
 
 _NAMED = {
-    "mm": "matmul", "addmm": "matmul", "bmm": "matmul", "baddbmm": "matmul",
+    "mm": "matmul", "addmm": "matmul", "bmm": "matmul", "baddbmm": "matmul", "_grouped_mm": "matmul",
     "_scaled_dot_product_flash_attention": "attention", "_scaled_dot_product_efficient_attention": "attention",
     "native_batch_norm": "batch_norm", "_native_batch_norm_legit_no_training": "batch_norm", "cudnn_batch_norm": "batch_norm",
     "native_layer_norm": "norm", "native_group_norm": "norm", "_fused_rms_norm": "norm",
@@ -54,7 +53,7 @@ class _Reader(MetaOperators):
             return out
         weights = sum(_bytes(t) for t in inputs if t.untyped_storage()._cdata in self._weights)
         moved = sum(_bytes(t) for t in (*inputs, *outputs)) - weights
-        formula: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
+        formula = formula_of(func)
         flops = formula(*args, **kwargs, out_val=out) if formula else 0
         kind = _convolution_kind(args) if name == "convolution" else _NAMED.get(name, "elementwise")
         self.works[Work(kind, flops, moved, weights, *_product(name, args, outputs[0]))] += 1
@@ -100,8 +99,8 @@ def _product(name: str, args: Any, out: Tensor) -> tuple[int, int, int]:
     if name == "convolution":
         weight, groups = args[1], args[8]
         return out.shape[2:].numel() * out.shape[0], weight[0].numel(), weight.shape[0] // groups
-    if name in ("mm", "bmm", "addmm", "baddbmm"):
-        left = args[0] if name in ("mm", "bmm") else args[1]
+    if name in ("mm", "bmm", "addmm", "baddbmm", "_grouped_mm"):
+        left = args[1] if name in ("addmm", "baddbmm") else args[0]
         return left.shape[-2], left.shape[-1], out.shape[-1]
     if name.startswith("_scaled_dot_product"):
         return args[0].shape[-2], args[0].shape[-1], args[1].shape[-2]

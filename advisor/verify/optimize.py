@@ -21,6 +21,11 @@ _TORCH_OPTIMIZERS = {
     "adagrad": torch.optim.Adagrad,
     "radam": torch.optim.RAdam,
     "adafactor": torch.optim.Adafactor,
+    "adadelta": torch.optim.Adadelta,
+    "adamax": torch.optim.Adamax,
+    "nadam": torch.optim.NAdam,
+    "asgd": torch.optim.ASGD,
+    "rprop": torch.optim.Rprop,
 }
 _TIMM_OPTIMIZERS = {"lamb": "Lamb", "lars": "Lars", "lion": "Lion"}
 _BITSANDBYTES_OPTIMIZERS = {"adamw_8bit": "AdamW8bit", "paged_adamw_8bit": "PagedAdamW8bit"}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 import torch
+from torch import nn
 
+from advisor.verify.build import build_model
 from advisor.verify.evidence import Job
 from advisor.verify.hardware import Gpu, Hardware
 from advisor.verify.reduce import Limits, reduce_job, training_bytes
@@ -77,3 +79,15 @@ def is_on_target(job: Job, device: torch.device, hardware: Hardware) -> bool:
 
 def _words(name: str) -> set[str]:
     return set(name.lower().split())
+
+
+def convolves_in_depth(job: Job) -> bool:
+    """Whether some 3D convolution reaches over the first and last frame or slice, as those of a video or a volume do.
+
+    Of these, oneDNN 3.13's gradients in bf16 hold memory that nothing wrote, where there are fewer slices than the kernel is deep
+    (a kernel of 3 over 2 slices, AVX-512): not numbers, or wrong ones.
+    """
+    if job.recipe.input.kind not in ("video", "volume"):
+        return False
+    convolutions = (module for module in build_model(job, "meta").modules() if isinstance(module, nn.Conv3d))
+    return any(each.kernel_size[0] > 1 and each.padding != "valid" and each.padding[0] != 0 for each in convolutions)

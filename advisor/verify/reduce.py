@@ -11,7 +11,7 @@ from typing import Any
 from advisor.errors import CheckError
 from advisor.verify.batches import make_batch
 from advisor.verify.build import apply_adaptation, build_model, transformers_config
-from advisor.verify.build_dense import narrower
+from advisor.verify.build_dense import fewer_queries, narrower
 from advisor.verify.evidence import Build, Job
 from advisor.verify.flops import count_flops
 from advisor.verify.memory import predict_training_memory
@@ -32,10 +32,12 @@ SMALLEST_BY_TASK = {"volume_segmentation": 64, "object_detection": 320}
 # below which a U-Net of six stages normalizes over one voxel, and a detector has fewer places than the 300 it picks
 SMALLEST_SEQUENCE = 32
 SMALLEST_CLIP = 1.0  # seconds
+SMALLEST_FRAMES, SMALLEST_CLIP_IMAGE = 8, 64  # of a video: R(2+1)D halves both four times
 SMALLEST_DEPTH = 2
 SMALLEST_VOCABULARY = 2048
 SMALLEST_WIDTH = 256
 _WHISPER_POSITIONS_A_SECOND = 50  # 1500 for 30 s: arXiv:2212.04356, section 2.2
+_ANY_CLIP = ("r2plus1d",)  # of torchvision's networks for video, those that pool whatever map is left
 _IMAGE_GRID = 32  # the usual product of a backbone's strides
 
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
@@ -172,6 +174,9 @@ def _cut_batch(job: Job, need: float) -> Cuts:
 
 def _cut_sample(job: Job, need: float) -> Cuts:
     """Fewer pixels (voxels), fewer tokens, or shorter clips."""
+    for words, changes in fewer_queries(job):  # of which an image has to have as many places
+        job = _with_config(job, changes)
+        yield "queries", words, job
     sample = job.recipe.input
     if sample.kind in ("image", "video", "volume", "image_text") and sample.image_size:
         is_volume = sample.kind == "volume"
@@ -179,11 +184,15 @@ def _cut_sample(job: Job, need: float) -> Cuts:
         wanted = int(sample.image_size / need ** (1 / (3 if is_volume else 2))) // grid * grid
         size = max(math.ceil(_smallest(job) / grid) * grid, wanted)
         if size < sample.image_size:
-            words, changes = f"images of {size} x {size} instead of {sample.image_size} x {sample.image_size} pixels", {"image_size": size}
+            words = f"images of {size} x {size} instead of {sample.image_size} x {sample.image_size} pixels"
+            changes = {"image_size": size}
             length = sample.sequence_length or 0
-            if length > SMALLEST_SEQUENCE:  # the text beside the image
+            if sample.kind == "image_text" and length > SMALLEST_SEQUENCE:  # the text beside the image
                 changes["sequence_length"] = max(SMALLEST_SEQUENCE, int(length / need))
                 words += f" and sequences of {changes['sequence_length']} instead of {length} tokens"
+            if sample.kind == "video" and job.build.factory.startswith(_ANY_CLIP) and length > SMALLEST_FRAMES:
+                changes["sequence_length"] = max(SMALLEST_FRAMES, int(length / need))
+                words += f" and {changes['sequence_length']} instead of {length} frames"
             smaller = _with_recipe(job, input=sample.model_copy(update=changes))
             if _builds(smaller):
                 yield "sample", words, smaller
@@ -214,6 +223,8 @@ def _image_grid(job: Job) -> int:
 
 def _smallest(job: Job) -> int:
     if job.task == "video_classification" and job.build.library == "torchvision":
+        if job.build.factory.startswith(_ANY_CLIP):
+            return SMALLEST_CLIP_IMAGE
         return job.recipe.input.image_size or SMALLEST_IMAGE  # these networks pool or attend over one size of map
     if windowed := _windowed(job):  # as many places as queries that are picked from them
         return math.ceil(math.sqrt(job.build.config.get("num_queries", 1))) * int(windowed["patch_size"])

@@ -25,7 +25,7 @@ from advisor.verify.smoke_checks import counted
 SEED_STEPS = 2  # the first loss shows the same weights and batch, the second the same step
 RESUMED_STEPS = 2  # the first loss shows the restored weights, the second the restored state of the optimizer
 TWICE_STEPS = 3  # at twice the rate
-DOUBLINGS = 6  # after them, to see how much higher the rate could be, 64 times at most; a coarse range test (arXiv:1506.01186)
+DOUBLINGS = 4  # after them, to see how much higher the rate could be, 16 times at most; a coarse range test (arXiv:1506.01186)
 ERROR_CHARACTERS = 200
 COPIES = 3  # of all state at once: as bytes, as loaded, and where it is put
 

@@ -14,6 +14,7 @@ from advisor.verify.build import build_model
 from advisor.verify.evidence import Job
 
 _TARGETS = ("targets", "labels", "classes", "boxes", "masks", "references", "start_positions", "end_positions", "actions", "returns")
+_ANSWERS_OTHERWISE_IN_TRAINING = ("object_detection", "instance_segmentation", "semantic_segmentation")
 _STIR = 0.1  # standard deviation of the noise; the scales and shifts of trained networks vary about as much
 
 
@@ -46,6 +47,11 @@ def serve(job: Job, seed: int | None = None) -> Served:
     return served
 
 
+def set_distilling_mode(student: Served, job: Job) -> None:
+    """Training mode. Not of a detector or segmenter of transformers: in it, that wants targets, and answers for more queries."""
+    student.train(not (job.build.library == "transformers" and job.task in _ANSWERS_OTHERWISE_IN_TRAINING))
+
+
 def sample(job: Job, size: int) -> Batch:
     """A synthetic batch of the task on the CPU."""
     return make_batch(job, size, "cpu", torch.Generator().manual_seed(job.seed))
@@ -63,6 +69,11 @@ def class_axis(job: Job, outputs: Tensor) -> int | None:
         return 1
     counts = job.task.endswith(("classification", "generation", "tuning", "answering", "captioning", "spotting", "recognition", "discrete"))
     return -1 if (counts or job.task in ("object_detection", "summarization", "translation")) and outputs.shape[-1] > 1 else None
+
+
+def picks_places(job: Job) -> bool:
+    """Whether the outputs may be of places that the model has picked by score, in the order of their scores."""
+    return job.task in ("object_detection", "instance_segmentation")
 
 
 def _stir(model: nn.Module) -> None:

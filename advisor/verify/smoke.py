@@ -29,7 +29,7 @@ from advisor.verify.latency import FEWEST_RUNS, WARM_RUNS, Place, measure_infere
 from advisor.verify.loop import checkpoint_activations
 from advisor.verify.measuring import PeakMemory, settle_threads, speed
 from advisor.verify.overfit import Subject, Trail, overfit
-from advisor.verify.placing import choose_device, is_makeshift, is_on_target
+from advisor.verify.placing import choose_device, convolves_in_depth, is_makeshift, is_on_target
 from advisor.verify.quantized_base import check_quantized_base
 from advisor.verify.reduce import Limits, operations, reduce_job, weight_bytes
 from advisor.verify.repeats import repeat, seed_generators
@@ -108,7 +108,10 @@ def run_smoke(job: Job) -> SmokeEvidence:
 def stand_in(job: Job, device: torch.device) -> tuple[Job, list[str]]:
     """The job as this machine can run it, and where that differs from the recipe."""
     recipe, said, changes = job.recipe, [], dict[str, Any]()
-    if recipe.precision == "fp16" and device.type == "cpu":
+    if recipe.precision in _HALF and device.type == "cpu" and convolves_in_depth(job):
+        changes["precision"] = "fp32"
+        said.append(f"fp32 instead of {recipe.precision}: in 16 bits, gradients of 3D convolutions come out of this CPU's kernels wrong")
+    elif recipe.precision == "fp16" and device.type == "cpu":
         changes["precision"] = "bf16"
         said.append("bf16 instead of fp16: CPUs do not train in float16")
     if recipe.precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -34,7 +34,7 @@ _TASKS = {  # by what a class of transformers is called
     "ForQuestionAnswering": "question_answering",
     "ForImageClassification": "image_classification",
 }
-_TRAININGS = re.compile(r"-(?:instruct|it|chat|base|pt|sft|hf|v\d+(?:\.\d+)?)$", re.IGNORECASE)
+_TRAININGS = re.compile(r"(?:-(?:instruct|it|chat|base|pt|sft|hf|deduped|v\d+\.\d+))?(?:-2[0-9]{3})?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def _from_catalogue(name: str, library: str | None, config: dict[str, Any]) -> S
 
 
 def _spellings(name: str) -> list[str]:
-    """The name, and those of the same shape under another training: `-Instruct`, `-it`, `-Base` and the like change no tensor."""
-    plain = _TRAININGS.sub("", name)
-    return [name, plain, *(f"{plain}{ending}" for ending in ("-pt", "-instruct", "-hf", "-chat"))]
+    """The name, and those of the same shape under another training: `-Instruct`, `-it`, `-Instruct-2507` and the like change no tensor."""
+    plain = _TRAININGS.sub("", name, count=1)
+    return [name, plain, *(f"{plain}{ending}" for ending in ("-pt", "-it", "-instruct", "-hf", "-chat"))]
 
 
 @cache
@@ -107,12 +107,25 @@ def _from_architectures(name: str, library: str | None, config: dict[str, Any]) 
     return None
 
 
+def _as_listed(name: str, known: Collection[str]) -> str:
+    """The name as its library writes it: `VGG16` and `RegNetX-400MF` are `vgg16` and `regnet_x_400mf`. Empty where it has none such."""
+    if name in known:
+        return name
+    alike = [listed for listed in known if _letters(listed) == _letters(name)]
+    return alike[0] if len(alike) == 1 else ""
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
 def _from_timm(name: str, library: str | None, config: dict[str, Any]) -> Subject | None:
     if library not in (None, "timm"):
         return None
     import timm
 
-    if not timm.is_model(name):
+    name = _as_listed(name, [name] if timm.is_model(name) else timm.list_models())
+    if not name:
         return None
     size = timm.get_pretrained_cfg(name, allow_unregistered=True)
     build = Build(library="timm", factory="create_model", config={"name": name, **config})
@@ -123,9 +136,11 @@ def _from_torchvision(name: str, library: str | None, config: dict[str, Any]) ->
     if library not in (None, "torchvision"):
         return None
     models = importlib.import_module("torchvision.models")
-    if name not in models.list_models():
+    name = _as_listed(name, models.list_models())
+    if not name:
         return None
-    kinds = {models.detection: "object_detection", models.segmentation: "semantic_segmentation", models.video: "video_classification"}
+    kinds = {models.detection: "object_detection", models.segmentation: "semantic_segmentation", models.video: "video_classification",
+             models.optical_flow: UNSPECIFIED}  # fmt: skip
     task = next((task for module, task in kinds.items() if name in models.list_models(module=module)), "image_classification")
     return Subject(name, "torchvision", Build(library="torchvision", factory=name, config=config), task)
 
@@ -154,7 +169,7 @@ def _from_transformers(name: str, library: str | None, config: dict[str, Any]) -
         return None
     kind = name if name in CONFIG_MAPPING else getattr(getattr(transformers, factory).config_class, "model_type", "")
     build = Build(library="transformers", factory=factory, config={"model_type": kind, **config})
-    return Subject(name, "transformers", build, _task_of(factory), positions=_positions(config))
+    return Subject(name, "transformers", build, _task_of(factory), positions=_positions(build.config))
 
 
 def _task_of(factory: str) -> str:
@@ -162,7 +177,13 @@ def _task_of(factory: str) -> str:
 
 
 def _positions(config: Mapping[str, Any]) -> int | None:
-    return config.get("max_position_embeddings") or config.get("n_positions")
+    """The longest sequence that a configuration allows, as it states it or as its class has it."""
+    from transformers import CONFIG_MAPPING
+
+    kind = config.get("model_type")
+    usual = getattr(CONFIG_MAPPING[kind](), "max_position_embeddings", None) if kind in CONFIG_MAPPING else None
+    found: int | None = config.get("max_position_embeddings") or config.get("n_positions") or usual
+    return found
 
 
 def _from_diffusers(name: str, library: str | None, config: dict[str, Any]) -> Subject | None:

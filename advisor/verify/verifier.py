@@ -85,6 +85,11 @@ class Verifier:
             answer.add_done_callback(partial(self._learn, job))
         return answer
 
+    @property
+    def cache(self) -> EvidenceCache | None:
+        """Where evidence is kept between runs, if anywhere."""
+        return self._cache
+
     def _run(self, job: Job) -> Future[Evidence | Refusal]:
         try:
             return self._running_sandbox().submit(job)

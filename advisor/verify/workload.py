@@ -14,11 +14,15 @@ from advisor.verify.evidence import Job
 
 @dataclass(frozen=True)
 class Workload:
-    """`batch(n)` gives the shapes of n samples on `meta`; `forward` the model's output on them; `loss` a scalar of that output."""
+    """`batch(n)` gives the shapes of n samples on `meta`; `forward` the model's output on them; `loss` a scalar of that output.
+
+    `sample` says what one sample is, where no recipe does.
+    """
 
     batch: Callable[[int], Batch]
     forward: Callable[[nn.Module, Batch], Any]
     loss: Callable[[Any, Batch], Tensor]
+    sample: str = ""
 
 
 def workload_of(job: Job) -> Workload:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,6 +41,14 @@ def test_without_ray_the_way_to_install_it_is_said(
     assert "install advisor[ray]" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:.*:FutureWarning")
+def test_an_address_where_no_cluster_answers_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="install advisor[ray]", exc_type=ImportError)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(UsageError, match=r"no cluster answers at 127\.0\.0\.1:1"):
+        next(advisor.design_many([GOOD], "none", engine="ray"))
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Three nodes of one processor each, and this process as the driver on the first."""
@@ -68,6 +77,23 @@ class TestCluster:
             assert counts == local.counts()
         assert rows == expected
         assert rows[0]["report"]["verification"][0] == {**rows[0]["report"]["verification"][0], "name": "build", "status": "passed"}
+
+    def test_a_check_that_waits_for_a_gpu_goes_on_without_when_the_last_one_leaves(self, cluster: Any) -> None:
+        import ray
+
+        from advisor.batch.cluster import _checks_actor, _has_gpus
+        from tests.verify.jobs import mlp_job
+
+        node = cluster.add_node(num_cpus=0, num_gpus=1)
+        cluster.wait_for_nodes()
+        assert _has_gpus()
+        held = ray.remote(num_cpus=0, num_gpus=1, max_retries=0)(lambda: time.sleep(600)).remote()
+        checks = _checks_actor.remote(use_cache=False)
+        answer = checks.check.remote(mlp_job().model_copy(update={"check": "smoke"}).model_dump_json())
+        assert ray.wait([answer, held], timeout=3.0)[0] == []
+        cluster.remove_node(node, allow_graceful=False)
+        assert ray.get(answer, timeout=300)["evidence"]["checks"]
+        ray.kill(checks)
 
     def test_a_lost_node_costs_no_row(self, cluster: Any) -> None:
         expected = [without_times(row) for row in advisor.design_many(requests(ROWS), "none")]

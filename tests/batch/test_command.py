@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,7 +54,6 @@ def test_a_full_disk_is_said_plainly(source: Path, capsys: pytest.CaptureFixture
 def test_a_terminal_sees_a_bar_with_rate_and_time_left(source: Path, tmp_path: Path) -> None:
     import os
     import pty
-    import subprocess
 
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "advisor", "batch", str(source), "-o", str(tmp_path / "out"), "--verify", "none"]
@@ -63,3 +63,20 @@ def test_a_terminal_sees_a_bar_with_rate_and_time_left(source: Path, tmp_path: P
     os.close(ours)
     assert done.returncode == 3
     assert "a second" in said and "left:" in said and "\x1b[" in said
+
+
+@pytest.mark.parametrize(("stream", "option"), [("stdin", "-"), ("stdout", None)])
+def test_a_closed_standard_stream_is_told_from_a_defect(
+    source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stream: str, option: str | None
+) -> None:
+    monkeypatch.setattr(sys, stream, None)
+    assert cli.main(["batch", option or str(source), "--verify", "none"]) == 2
+    assert "is closed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["2>&-", "2>/dev/full", "2> >(true)"])
+def test_a_summary_that_nobody_can_read_changes_neither_rows_nor_status(source: Path, ending: str) -> None:
+    command = f"{sys.executable} -m advisor batch {source} --verify none {ending}"
+    done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 3
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["designed", "error"]

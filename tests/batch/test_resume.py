@@ -150,6 +150,15 @@ def test_a_file_that_holds_something_else_is_left_alone(source: Path, tmp_path: 
     assert out.read_text(encoding="utf-8") == "my notes\nmore notes\n"
 
 
+@pytest.mark.parametrize("notes", [b"my notes", b"[" * 100_000 + b"\nmore\n", b"n"])
+def test_notes_without_an_end_are_no_torn_row(source: Path, tmp_path: Path, notes: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "notes.txt"
+    out.write_bytes(notes)
+    assert batch(source, out, "--resume") == 2
+    assert "no row of a batch" in capsys.readouterr().err
+    assert out.read_bytes() == notes
+
+
 def test_standard_output_cannot_be_resumed(source: Path) -> None:
     assert cli.main(["batch", str(source), "--verify", "none", "--resume"]) == 2
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jsonschema
@@ -108,6 +109,33 @@ def test_blank_lines_are_no_rows_and_a_byte_order_mark_is_no_part_of_the_first()
     assert [row["line"] for row in rows(b"\xef\xbb\xbf" + json.dumps(GOOD).encode(), b"\r", b"   ", GOOD)] == [1, 4]
 
 
+def test_a_file_of_nothing_but_a_byte_order_mark_has_no_rows() -> None:
+    assert rows(b"\xef\xbb\xbf") == rows(b"\xef\xbb\xbf\r\n") == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "path"),
+    [
+        ({f"k{n}": 1 for n in range(100_000)}, ""),
+        ({**GOOD, "facts": {f"data.c{n}": 1 for n in range(100_000)}}, "facts"),
+        ({**GOOD, "challenges": [1] * 1_000_000}, "challenges"),
+        ({**GOOD, "task": {**GOOD["task"], "specificTask": "5x " * 1_000_000}}, "task.specificTask"),
+        ({**GOOD, "existingSetup": {"trainingIssues": ["a-" * 1_000_000]}}, "existingSetup.trainingIssues"),
+    ],
+)
+def test_a_request_as_long_as_a_line_may_be_is_refused_in_moments_and_few_words(request_: dict[str, Any], path: str) -> None:
+    started = time.process_time()
+    (row,) = rows(request_)
+    assert row["error"]["code"] == "bad_request" and row["error"]["path"] == path
+    assert len(row["error"]["message"]) < 1000
+    assert time.process_time() - started < 10  # it took minutes
+
+
+def test_of_very_many_faults_the_first_are_told_and_the_others_counted() -> None:
+    (row,) = rows({**GOOD, "facts": {f"data.c{n}": 1 for n in range(500)}})
+    assert row["error"]["path"] == "facts.data.c0" and row["error"]["message"].endswith("; and 480 more")
+
+
 def test_a_row_is_one_line_for_every_reader_whatever_the_request_holds() -> None:
     odd = {**GOOD, "challenges": ["a\u2028b\u0085c\x1cd"]}
     (row,) = answer_all(TaskReader().from_requests([odd]), InProcess(RULES_ONLY, None))
@@ -135,15 +163,44 @@ def test_ids_are_kept_out_of_memory() -> None:
     assert psutil.Process().memory_info().rss - before < 6_000_000
 
 
+def test_a_full_folder_for_temporary_files_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = TaskReader()
+    reader._ids.execute("pragma max_page_count = 2")  # as if no more could be written
+    with pytest.raises(UsageError, match=r"temporary files cannot be written: .* is full; TMPDIR"):
+        list(reader.from_requests({"id": n, "request": GOOD} for n in range(10_000)))
+
+
 def test_a_faulty_pack_stops_the_batch_before_the_first_row(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("slot: nothing\nrules: []\n", encoding="utf-8")
     with pytest.raises(KnowledgeError):
         next(advisor.design_many([GOOD], "none", rules=[tmp_path]))
 
 
-def test_no_jobs_at_all_is_an_error() -> None:
-    with pytest.raises(UsageError, match="--jobs 0"):
-        next(advisor.design_many([GOOD], "none", jobs=0))
+@pytest.mark.parametrize(
+    ("options", "words"), [({"jobs": 0}, "--jobs 0"), ({"engine": "spark"}, "local, ray"), ({"verify": "deep"}, "none, static, smoke")]
+)
+def test_what_no_engine_can_do_is_an_error(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        next(advisor.design_many([GOOD], **{"verify": "none", **options}))
+
+
+def test_a_single_folder_of_rules_is_not_read_letter_by_letter() -> None:
+    with pytest.raises(KnowledgeError, match="/nowhere: no such folder"):
+        next(advisor.design_many([GOOD], "none", rules="/nowhere"))
+
+
+def test_a_request_may_be_an_object_or_another_mapping_also_beside_its_id() -> None:
+    made = advisor.Request.model_validate(GOOD)
+    found = list(
+        advisor.design_many([made, {"id": 5, "request": made}, MappingProxyType({"id": 6, "request": MappingProxyType(GOOD)})], "none")
+    )
+    assert [(row.status, row.id) for row in found[1:]] == [("designed", 5), ("designed", 6)]
+    assert found[0].status == "designed"
+
+
+def test_what_is_no_json_is_an_error_row() -> None:
+    (row,) = advisor.design_many([{"request": {"task": {1, 2}}}], "none")
+    assert row.error is not None and (row.error.code, "set is not JSON" in row.error.message) == ("bad_request", True)
 
 
 # --- the window ------------------------------------------------------------------------------------------------------
@@ -237,10 +294,20 @@ def test_a_task_that_kills_its_worker_is_an_error_and_the_others_are_answered(mo
     assert set(found.values()) == {("designed", None)}
 
 
+def test_the_loss_of_all_workers_and_of_what_forks_them_costs_no_row() -> None:
+    answered = advisor.design_many([GOOD] * 40, "none", jobs=2)
+    statuses = [next(answered).status]
+    for process in psutil.Process().children(recursive=True):
+        if "advisor.batch.worker" in process.cmdline():
+            process.kill()
+    statuses += [row.status for row in answered]
+    assert statuses == ["designed"] * 40
+
+
 def test_workers_end_with_their_batch() -> None:
     answered = advisor.design_many([GOOD] * 50, "none", jobs=2)
     next(answered)
-    workers = [child for child in psutil.Process().children() if "advisor.batch.worker" in child.cmdline()]
-    assert len(workers) == 2
+    workers = [child for child in psutil.Process().children(recursive=True) if "advisor.batch.worker" in child.cmdline()]
+    assert len(workers) == 3  # two, and the one that forks them
     answered.close()
     assert not any(worker.is_running() for worker in workers)

@@ -30,7 +30,9 @@ def request(classes: int) -> dict[str, Any]:
 def answered(classes: list[int], cache: EvidenceCache | None = None) -> tuple[list[Row], CheckCounts]:
     with Verifier(2, command=COMMAND, cache=cache) as verifier, Workers(Settings("static"), 2, verifier) as workers:
         rows = list(answer_all(TaskReader().from_requests(request(number) for number in classes), workers))
-        return rows, verifier.counts
+        counts = workers.counts()
+        assert counts is not None
+        return rows, counts
 
 
 def test_a_check_that_crashes_hangs_or_eats_memory_is_an_error_row_and_every_other_row_is_as_without_it(row_schema: dict[str, Any]) -> None:

@@ -193,7 +193,7 @@ def test_a_published_training_throughput_lies_in_the_interval(ask: Any) -> None:
     ("transformers:LlamaForCausalLN", {}, "did you mean 'LlamaForCausalLM'"),
     ("resnet18", {"library": "timn"}, "no library 'timn'; did you mean 'timm'"),
     ("resnet18", {"on": "RTX 4091"}, "nearest is 'NVIDIA GeForce RTX 4090'"),
-    ("resnet18", {"optimizer": "adamx"}, "did you mean 'adam'"),
+    ("resnet18", {"optimizer": "adamx"}, "did you mean 'adamax'"),
     ("resnet18", {"batch": 0}, "--batch 0"),
     ("resnet18", {"lora_rank": 8}, "no linear layers"),
     ("resnet18", {"precision": "nf4"}, "add --lora r=16"),
@@ -235,3 +235,83 @@ def test_what_makes_no_sense_is_said_with_the_way_out(ask: Any, model: str, opti
 def test_devices_go_by_the_names_that_people_use(said: str, id_: str, count: int, memory: float) -> None:
     chosen = find_device(said)
     assert (chosen.entry.id, chosen.count, chosen.memory_gib) == (id_, count, memory)
+
+
+@pytest.mark.parametrize(("model", "sample"), [
+    ("torchvision:r3d_18", "16 frames of 224 x 224 pixels"),
+    ("torchvision:keypointrcnn_resnet50_fpn", "800 x 800 pixels"),
+    ("unet3d_small", "128 x 128 x 128 voxels"),
+    ("ds_cnn_small", "1 seconds of sound"),
+    ("lstm_classifier", "128 time steps of 9 features"),
+    ("gcn_graph", "a graph of 26 nodes"),
+    ("sac", "an observation of 17 features"),
+    ("convolution_autoencoder", "100 time steps of 38 features"),
+    ("moco_v2_resnet18", "224 x 224 pixels"),
+])  # fmt: skip
+def test_every_task_has_a_usual_sample(ask: Any, model: str, sample: str) -> None:
+    answer = ask(model, batch=2)
+    assert answer.sample == sample
+    assert answer.training_memory.low <= answer.training_memory.total <= answer.training_memory.high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "sample"), [
+    ("openai/clip-vit-base-patch16", "224 x 224 pixels and 77 tokens"),
+    ("microsoft/git-base", "224 x 224 pixels and 32 tokens"),
+    ("facebook/wav2vec2-base", "30 seconds of sound"),
+    ("openai/whisper-tiny", "30 seconds of sound"),
+    ("cross-encoder/ms-marco-MiniLM-L6-v2", "512 tokens"),
+    ("longformer", "512 tokens"),
+    ("sam", "pixel_values=3x1024x1024"),
+])  # fmt: skip
+def test_every_task_of_transformers_has_a_usual_sample(ask: Any, model: str, sample: str) -> None:
+    answer = ask(model, batch=1)
+    assert answer.sample == sample
+    assert (answer.flops_per_token is None) == ("tokens" not in answer.sample or "pixels" in answer.sample)
+
+
+def test_a_network_that_takes_two_pictures_wants_to_be_told_so(ask: Any) -> None:
+    with pytest.raises(UsageError, match="say what one sample is: --input"):
+        ask("torchvision:raft_small")
+
+
+def test_a_class_without_positions_of_its_own_configuration_has_those_of_its_kind(ask: Any) -> None:
+    with pytest.raises(UsageError, match="longer than openai-community/gpt2-xl's 1024 positions"):
+        ask("openai-community/gpt2-xl", sequence_length=2048)
+
+
+@pytest.mark.slow
+def test_a_model_that_goes_token_by_token_is_estimated_in_pieces(ask: Any) -> None:
+    settings = {"hidden_size": 64, "num_hidden_layers": 24, "state_size": 8, "vocab_size": 1000}
+    in_pieces, whole = (
+        ask("MambaForCausalLM", config=settings, sequence_length=length, batch=batch) for length, batch in ((512, 1), (32, 16))
+    )
+    assert "one by one" in " ".join(in_pieces.warnings)
+    assert not whole.warnings
+    assert in_pieces.flops_forward == 16 * whole.flops_forward
+    assert in_pieces.training_memory.total == whole.training_memory.total
+    assert in_pieces.training_memory.high > whole.training_memory.high
+
+
+def test_a_picture_of_another_size_makes_another_network_of_torchvision(ask: Any) -> None:
+    assert ask("torchvision:vit_b_16", image_size=384).parameters > ask("torchvision:vit_b_16").parameters
+    with pytest.raises(UsageError, match="does not take an image of 200 pixels"):
+        ask("torchvision:vit_b_16", image_size=200)
+
+
+def test_adapters_beside_a_quantized_vision_transformer_are_priced(ask: Any) -> None:
+    answer = ask("timm:vit_tiny_patch16_224", lora_rank=4, precision="nf4", batch=2)
+    assert answer.trainable_parameters < answer.parameters
+    assert answer.flops_backward > answer.flops_forward / 2
+
+
+def test_a_sequence_that_is_described_as_an_input_has_the_models_limit_too(ask: Any) -> None:
+    with pytest.raises(UsageError, match="longer than openai-community/gpt2-xl's 1024 positions"):
+        ask("openai-community/gpt2-xl", inputs=["input_ids=int64:1025"])
+
+
+def test_what_is_said_to_be_the_largest_batch_fits_and_one_more_does_not(ask: Any) -> None:
+    options = {"on": "RTX 3060", "optimizer": "sgd"}
+    largest = ask("torchvision:resnet18", batch=16, **options).largest_batch
+    assert ask("torchvision:resnet18", batch=largest, **options).fits
+    assert not ask("torchvision:resnet18", batch=largest + 1, **options).fits

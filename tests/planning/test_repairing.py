@@ -17,7 +17,7 @@ from advisor.planning import designing, repairing
 from advisor.planning.checking import Assessment, assess
 from advisor.planning.editing import Cost, allowed, cost_of, edited, repair_of
 from advisor.planning.foreseeing import KEPT
-from advisor.planning.plan import Design, brief
+from advisor.planning.plan import Design, brief, plan
 from advisor.planning.repairing import Repair, Repaired
 from advisor.reading import read_request
 from advisor.report import Report
@@ -92,7 +92,9 @@ def priced(each_mib: float, checkpointed: float) -> Any:
 
 
 def begin(knowledge: Knowledge, facts: Facts, model: str, verify: Any) -> Repair:
-    return Repair(knowledge, brief(knowledge, facts), catalogue.models()[model], verify, catalogue.devices())
+    request = brief(knowledge, facts)
+    plain = plan(knowledge, request, catalogue.models()[model])
+    return Repair(knowledge, request, plain, verify(plain), verify, catalogue.devices())
 
 
 def is_met(repair: Repair, found: Repaired) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
-from advisor.verify.evidence import Job, Target
+from advisor.verify.evidence import Build, Job, Target
 from advisor.verify.hardware import Gpu, Hardware
-from advisor.verify.placing import choose_device, choose_gpu, is_makeshift, is_on_target
+from advisor.verify.placing import choose_device, choose_gpu, convolves_in_depth, is_makeshift, is_on_target
 from advisor.verify.reduce import GIB, Limits, operations, reduce_job
-from tests.verify.jobs import mlp_job, timm_job
+from advisor.verify.smoke import stand_in
+from tests.verify.jobs import make_recipe, mlp_job, timm_job
 
 CPU = torch.device("cpu")
 
@@ -96,3 +99,25 @@ def test_a_run_beside_a_gpu_in_use_is_makeshift() -> None:
     limits = Limits(12 * GIB, 1e18)
     assert is_makeshift(mlp_job().model_copy(update={"target": Target(kind="gpu")}), [], limits, CPU, machine)
     assert not is_makeshift(mlp_job(), [], limits, CPU, machine)
+
+
+@pytest.mark.parametrize(
+    ("task", "sample", "library", "factory", "config", "expected"),
+    [
+        ("video_classification", {"kind": "video", "image_size": 112, "sequence_length": 16}, "torchvision", "r2plus1d_18", {}, True),
+        ("image_classification", {"kind": "image", "image_size": 64}, "timm", "create_model", {"name": "test_resnet"}, False),
+    ],
+    ids=["video", "image"],
+)
+def test_on_a_cpu_no_3d_convolution_is_trained_in_16_bits(
+    task: str, sample: dict[str, Any], library: str, factory: str, config: dict[str, Any], *, expected: bool
+) -> None:
+    """R(2+1)D-18 was rejected for gradients that are no numbers: its last stage convolves three frames deep over two, and what oneDNN
+    gives for that in bf16 is memory that nothing wrote."""
+    recipe = make_recipe({"channels": 3, "outputs": 12, **sample}, model={"library": library}, precision="bf16")
+    build = Build(library=library, factory=factory, config=config)
+    job = Job(check="smoke", task=task, build=build, recipe=recipe, target=Target(kind="gpu"))
+    assert convolves_in_depth(job) == expected
+    here, said = stand_in(job, CPU)
+    assert here.recipe.precision == ("fp32" if expected else "bf16")
+    assert any("gradients of 3D convolutions" in words for words in said) == expected

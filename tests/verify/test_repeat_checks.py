@@ -24,7 +24,7 @@ from advisor.verify.repeat_checks import (
     tells_samples_apart,
     twice_the_rate,
 )
-from advisor.verify.repeats import Repeats, repeat, seed_generators, speed_up
+from advisor.verify.repeats import DOUBLINGS, Repeats, repeat, seed_generators, speed_up
 from advisor.verify.smoke import build_for_training, prepare
 from tests.verify.jobs import TINY_DECODER, decoder_job, make_recipe, mlp_job
 
@@ -180,7 +180,7 @@ def judged(found: tuple[Repeats, Trail]) -> dict[str, SmokeCheck]:
 def test_a_sound_recipe_repeats_itself_resumes_and_bears_twice_its_rate() -> None:
     checks = judged(repeated(arming(mlp_job(ema=0.9))))
     assert {check.status for check in checks.values()} == {"passed"}, checks
-    assert checks["twice_the_rate"].figures["rate_margin"].value == 64
+    assert checks["twice_the_rate"].figures["rate_margin"].value == 2**DOUBLINGS
 
 
 def test_random_numbers_that_no_seed_reaches_are_found() -> None:
