@@ -107,7 +107,9 @@ def note_size(request: Request, notes: Notes, catalogue: Catalogue) -> tuple[Cou
         nouns = notes.words.nouns
         if named_only:
             return Counts()
-        found: Counts = nouns.read.get(text, reading.left, all_labelled, read=lambda: read_counts(reading, nouns, all_labelled=all_labelled))
+        found: Counts = nouns.read.get(
+            text, reading.left, all_labelled, read=lambda: read_counts(reading, nouns, all_labelled=all_labelled)
+        )
         return found
 
     counts = _read(notes, read, str(said))
