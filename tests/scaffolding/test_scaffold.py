@@ -151,7 +151,7 @@ def test_the_command_takes_a_request_or_its_report(tmp_path: Path) -> None:
 
 
 def test_hostile_text_becomes_neither_code_nor_a_path(tmp_path: Path) -> None:
-    hostile = ATTACK + '"""\nimport os\n{{ 7*7 }} {% include "x" %} ../../x' + "A" * 100_000
+    hostile = ATTACK + '"""\nimport os\n{{ 7*7 }} {% include "x" %} ../../x' + "A" * 18_000
     request = yaml.safe_load((EXAMPLES / "defects.yaml").read_text(encoding="utf-8"))
     plain = project_texts(design(request, "none"))
     request["task"]["specificTask"] = f"defect classification of parts {hostile}"
